@@ -1,0 +1,155 @@
+"""One place owns all output: stdout is data, stderr is talk."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from typing import Any, TextIO
+
+from pagerace.cli.errors import UsageError
+
+PROGRESS_AFTER = 1.0  # seconds of search before the progress line appears
+PROGRESS_EVERY = 0.2
+
+RED, GREEN, YELLOW, BOLD, PLAIN = "\033[31m", "\033[32m", "\033[33m", "\033[1m", "\033[0m"
+
+# What is coloured where: a line's beginning, or the whole of what matches.
+_COLOURS = (
+    (re.compile(r"^BUG: .*$", re.MULTILINE), BOLD + RED),
+    (re.compile(r"\bHOLDS\b"), BOLD + GREEN),
+    (re.compile(r"\bINCONCLUSIVE\b"), BOLD + YELLOW),
+    (re.compile(r"\berror: [a-z-]+(?=:)|^error(?=:)", re.MULTILINE), BOLD + RED),
+    (re.compile(r"\^\^+.*$|\^(?= )|<- differs$|\*\*\* [A-Z]+ \*\*\*", re.MULTILINE), RED),
+    (re.compile(r"^(Why|Search|Replay|Expected):", re.MULTILINE), BOLD),
+)
+
+
+def colourful(stream: TextIO) -> bool:
+    """May this stream be coloured?  Only a terminal, and never under NO_COLOR."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return _is_terminal(stream)
+
+
+def paint(text: str) -> str:
+    """``text`` with what matters in colour."""
+    for pattern, colour in _COLOURS:
+        text = pattern.sub(lambda match, colour=colour: f"{colour}{match[0]}{PLAIN}", text)
+    return text
+
+
+class Terminal:
+    """Where a command prints.  ``out`` is its result; ``note`` and ``error`` are talk."""
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.path = ""
+        self.collected: list[str] = []
+        self._line_shown = False
+        self._next = 0.0
+
+    def configure(self, *, quiet: bool = False, output: str | None = None) -> None:
+        """Take the options of ``add_output``.  Raises UsageError if FILE cannot be."""
+        self.quiet = quiet
+        self.path = output or ""
+        if self.path and (problem := _cannot_write(self.path)):
+            raise UsageError(f"cannot write {self.path}: {problem}")
+
+    def out(self, text: str) -> None:
+        """Part of the result."""
+        self.clear_line()
+        if self.path:
+            self.collected.append(text)
+        else:
+            _write(sys.stdout, paint(text) if colourful(sys.stdout) else text)
+
+    def note(self, text: str) -> None:
+        """Talk, which ``-q`` leaves out."""
+        if not self.quiet:
+            self.clear_line()
+            _write(sys.stderr, paint(text) if colourful(sys.stderr) else text)
+
+    def error(self, text: str) -> None:
+        """Talk that is never left out."""
+        self.clear_line()
+        _write(sys.stderr, paint(text) if colourful(sys.stderr) else text)
+
+    def progress(self, text: str, seconds: float) -> None:
+        """Renew the progress line: on a terminal, and only if the wait is long."""
+        now = time.monotonic()
+        if self.quiet or seconds < PROGRESS_AFTER or now < self._next:
+            return
+        if not _is_terminal(sys.stderr):
+            return
+        self._next = now + PROGRESS_EVERY
+        self._line_shown = True
+        width = _columns() - 1
+        sys.stderr.write("\r" + text[:width].ljust(width))
+        sys.stderr.flush()
+
+    def clear_line(self) -> None:
+        """Take the progress line away."""
+        if self._line_shown:
+            self._line_shown = False
+            sys.stderr.write("\r" + " " * (_columns() - 1) + "\r")
+            sys.stderr.flush()
+
+    def finish(self) -> None:
+        """Write the file of ``-o``.  If that fails the result goes to stdout instead.
+
+        Raises UsageError then.
+        """
+        self.clear_line()
+        if not self.path:
+            return
+        path, self.path = self.path, ""
+        collected, self.collected = self.collected, []
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("".join(f"{part}\n" for part in collected))
+        except OSError as error:
+            for part in collected:
+                self.out(part)
+            raise UsageError(
+                f"cannot write {path}: {error.strerror}", "the result is on stdout instead"
+            ) from None
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _cannot_write(path: str) -> str:
+    """Why a file could not be written, as far as can be told before; "" if it could."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        return "it is a directory"
+    if not os.path.isdir(folder):
+        return f"there is no directory {os.path.dirname(path)}"
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        return "permission denied"
+    return ""
+
+
+def _write(stream: Any, text: str) -> None:
+    """Print, whatever the stream's encoding; a reader that has gone is no error."""
+    try:
+        try:
+            stream.write(text + "\n")
+        except UnicodeEncodeError:
+            stream.write(text.encode("ascii", "backslashreplace").decode() + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        # Python flushes once more at exit; give it somewhere to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,146 @@
+"""Which registers are still needed: what a state keeps, and what is computed for nothing.
+
+A register is live where some later instruction that matters reads it before it is
+written again.  Two kinds of reader do not matter, so that equal states stay equal:
+
+- an ``Op`` or a ``Lookup`` whose own result is not live;
+- a ``Note``: what a diagram shows is no part of the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pagerace.compiler.ir import (
+    Block,
+    Branch,
+    Call,
+    Check,
+    Choose,
+    Code,
+    Instruction,
+    Jump,
+    Load,
+    LockOrder,
+    Lookup,
+    Note,
+    Op,
+    Operand,
+    Prefetch,
+    PtrLoad,
+    PtrOffset,
+    PtrStore,
+    Reg,
+    Return,
+    Store,
+    Terminator,
+    Wait,
+)
+
+_OPERANDS: dict[type, Callable[[Any], tuple[Operand, ...]]] = {
+    Op: lambda i: i.args,
+    Lookup: lambda i: (i.index,),
+    Load: lambda i: (i.index,),
+    Store: lambda i: (i.index, i.value),
+    Check: lambda i: (i.condition,),
+    Wait: lambda i: (i.condition,),
+    Choose: lambda i: (i.n,),
+    Note: lambda i: i.args,
+    LockOrder: lambda i: (i.lock, i.held),
+    Call: lambda i: i.args,
+    PtrLoad: lambda i: (i.pointer, i.index),
+    PtrStore: lambda i: (i.pointer, i.index, i.value),
+    PtrOffset: lambda i: (i.pointer, i.index),
+    Prefetch: lambda i: (i.pointer, i.index),
+    Branch: lambda i: (i.condition,),
+    Return: lambda i: () if i.value is None else (i.value,),
+}
+
+
+def operands(item: Instruction | Terminator) -> tuple[Operand, ...]:
+    """What an instruction or a terminator reads, in the order of its fields."""
+    get = _OPERANDS.get(type(item))
+    return get(item) if get is not None else ()
+
+
+def destination(instruction: Instruction) -> Reg | None:
+    """The register that an instruction writes."""
+    return getattr(instruction, "dst", None)
+
+
+def successors(terminator: Terminator) -> tuple[int, ...]:
+    """The blocks that may come next, the likelier to be read next first."""
+    if isinstance(terminator, Jump):
+        return (terminator.target,)
+    if isinstance(terminator, Branch):
+        return (terminator.then, terminator.other)
+    return ()
+
+
+def compute(code: Code) -> None:
+    """Fill ``Point.live`` of each block that has a point, in order of register number."""
+    entries = live_at_entry(code)
+    for block, live in zip(code.blocks, entries, strict=True):
+        if block.point is not None:
+            block.point.live = tuple(_registers(code, live))
+
+
+def live_at_entry(code: Code, *, notes: bool = False) -> list[int]:
+    """For each block the set of registers live at its start, as a bit mask.
+
+    ``notes``: let what only a Note shows count as needed.
+    """
+    entries = [0] * len(code.blocks)
+    predecessors: list[list[int]] = [[] for _ in code.blocks]
+    for number, block in enumerate(code.blocks):
+        for successor in successors(block.terminator):
+            predecessors[successor].append(number)
+    # From the last block back: most successors are done before their predecessors.
+    pending = dict.fromkeys(range(len(code.blocks)))
+    while pending:
+        number, _ = pending.popitem()
+        block = code.blocks[number]
+        live = live_at_exit(block, entries)
+        for instruction in reversed(block.instructions):
+            live = live_before(instruction, live, notes=notes)
+        if live != entries[number]:
+            entries[number] = live
+            pending.update(dict.fromkeys(predecessors[number]))
+    return entries
+
+
+def live_at_exit(block: Block, entries: list[int]) -> int:
+    """The mask after a block's last instruction, from its successors' entries."""
+    live = _mask(operands(block.terminator))
+    for successor in successors(block.terminator):
+        live |= entries[successor]
+    return live
+
+
+def live_before(instruction: Instruction, live: int, *, notes: bool = False) -> int:
+    """The mask before an instruction, from the mask ``live`` after it."""
+    if isinstance(instruction, Note) and not notes:
+        return live
+    target = destination(instruction)
+    if target is not None:
+        written = 1 << target.number
+        if isinstance(instruction, Op | Lookup) and not live & written:
+            return live
+        live &= ~written
+    return live | _mask(operands(instruction))
+
+
+def _mask(args: tuple[Operand, ...]) -> int:
+    mask = 0
+    for arg in args:
+        if isinstance(arg, Reg):
+            mask |= 1 << arg.number
+    return mask
+
+
+def _registers(code: Code, mask: int) -> Iterator[Reg]:
+    """The registers of a mask.  One of no bits holds nothing and is left out."""
+    for number, scalar in enumerate(code.registers):
+        if mask >> number & 1 and scalar.bits > 0:
+            yield Reg(number, scalar)

@@ -1,0 +1,403 @@
+"""The shared memory of a protocol: which structures there are, and their families.
+
+All objects of one structure are numbered: first those that are globals, pool members
+or per-thread objects, in the order in which they are found; then those embedded in
+other structures, container by container.  A field is then a family of cells whose
+index is ``object * elements + element``, and an embedded structure's number is affine
+in its container's.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from pagerace.compiler.ir import BOOL, INT, NONE, Family, Scalar
+from pagerace.lang.integers import SizedInt
+from pagerace.lang.direct import ptr
+from pagerace.lang.protocol import Function
+from pagerace.lang.structures import (
+    Array,
+    ArrayDefault,
+    BitStruct,
+    PerThread,
+    Pool,
+    Struct,
+    field_types,
+    is_reference,
+    resolve_length,
+)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A scalar field, or an array of scalars: ``lengths`` is () or (n,) or (n, m) ..."""
+
+    family: Family
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A structure inside a structure: its objects' numbers start at ``base``."""
+
+    cls: type[Struct]
+    base: int
+    lengths: tuple[int, ...]
+
+
+FieldPlace: TypeAlias = Leaf | Embedded
+GlobalObject: TypeAlias = "Struct | Pool[Any] | PerThread[Any] | Array[Any]"
+
+
+@dataclass
+class Structure:
+    """One structure: how many objects of it there are, and where its fields are."""
+
+    cls: type[Struct]
+    names: list[str] = field(default_factory=list[str])
+    fields: dict[str, FieldPlace] = field(default_factory=dict[str, FieldPlace])
+    private: bool = False
+    allocated: Family | None = None
+    # For each object: 1 + the cell of its owner in ``owner_family``, or 0 for no owner.
+    owners: list[tuple[Family, int] | None] = field(
+        default_factory=list["tuple[Family, int] | None"]
+    )
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
+
+
+def lengths_of(hint: Any, default: Any) -> tuple[tuple[int, ...], Any]:
+    """(array lengths, element type) of a field; () for a field that is no array."""
+    if typing.get_origin(hint) is Array:
+        (element,) = typing.get_args(hint)
+        if not isinstance(default, ArrayDefault):
+            raise TypeError("give the array a length: = array(4)")
+        return (resolve_length(default.length),), element
+    return (), hint
+
+
+def referent(hint: Any) -> tuple[type | None, bool]:
+    """(class, nullable) of ``Ref[T]`` or ``T | None``."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        classes = [a for a in typing.get_args(hint) if a is not type(None)]
+        return (classes[0] if len(classes) == 1 else None), True
+    if hasattr(hint, "__metadata__"):
+        cls, nullable = referent(hint.__origin__)
+        return (cls or hint.__origin__), nullable
+    return None, False
+
+
+class Memory:
+    """Families and structures of one protocol, with the names of its globals."""
+
+    def __init__(self) -> None:
+        self.families: list[Family] = []
+        self.structures: dict[type[Struct], Structure] = {}
+        # id(global object) -> number of its first object, or its array's place
+        self.first: dict[int, int] = {}
+        self.arrays: dict[int, FieldPlace] = {}
+        self.kept: list[Any] = []  # keeps every object alive, so that ids stay unique
+        self._bits: dict[type[BitStruct], dict[str, tuple[int, Scalar]]] = {}
+
+    # -- types ------------------------------------------------------------------
+
+    def scalar(self, hint: Any) -> Scalar | None:
+        """The value type that an annotation means; None for what is not a value."""
+        if hint is bool:
+            return BOOL
+        if hint is int:
+            return INT
+        if hint is None or hint is type(None):
+            return NONE
+        if typing.get_origin(hint) is ptr:
+            return Scalar(64, kind="ptr", element=self.scalar(typing.get_args(hint)[0]))
+        if is_reference(hint):
+            cls, nullable = referent(hint)
+            if isinstance(cls, type) and issubclass(cls, Struct):
+                return self.reference(cls, nullable)
+            return None
+        if not isinstance(hint, type):
+            return None
+        if issubclass(hint, SizedInt):
+            return Scalar(hint.bits, hint.signed)
+        if issubclass(hint, enum.Enum):
+            return Scalar(max(1, (len(hint) - 1).bit_length()), kind="enum", cls=hint)
+        if issubclass(hint, BitStruct):
+            fields = self.bit_fields(hint)
+            return Scalar(sum(t.bits for _, t in fields.values()), kind="bits", cls=hint)
+        if issubclass(hint, Struct):
+            return self.reference(hint, False)
+        return None
+
+    def reference(self, cls: type[Struct], nullable: bool) -> Scalar:
+        """The type of a reference to ``cls``: wide enough for None and every object."""
+        structure = self.structures.get(cls)
+        count = structure.count if structure else 0
+        return Scalar(max(1, count.bit_length()), kind="ref", cls=cls, nullable=nullable)
+
+    def bit_fields(self, cls: type[BitStruct]) -> dict[str, tuple[int, Scalar]]:
+        """Field name -> (first bit, type), from bit 0 upward in the class's order."""
+        if cls not in self._bits:
+            fields: dict[str, tuple[int, Scalar]] = {}
+            start = 0
+            for name, hint in field_types(cls).items():
+                scalar = self.scalar(hint)
+                if scalar is None:
+                    raise TypeError(f"{cls.__name__}.{name} is not an integer, bool or enum")
+                fields[name] = (start, scalar)
+                start += scalar.bits
+            self._bits[cls] = fields
+        return self._bits[cls]
+
+    def encode(self, scalar: Scalar, value: Any) -> int:
+        """The bit pattern of a plain Python value."""
+        if value is None:
+            return 0
+        if scalar.kind == "enum":
+            return list(typing.cast(Any, scalar.cls)).index(value)
+        if scalar.kind == "bits":
+            fields = self.bit_fields(typing.cast(Any, scalar.cls))
+            return sum(
+                self.encode(t, getattr(value, name)) << start
+                for name, (start, t) in fields.items()
+            )
+        if scalar.kind == "ref":
+            return self.first[id(value)] + 1
+        return int(value) & ((1 << scalar.bits) - 1)
+
+    # -- globals ----------------------------------------------------------------
+
+    def build(self, objects: dict[str, GlobalObject], threads: int) -> None:
+        """Number all objects and make the families; ``threads`` counts agents too."""
+        self.kept.extend(objects.values())
+        direct: dict[type[Struct], list[tuple[Any, list[str]]]] = {}
+        for name, item in objects.items():
+            if isinstance(item, Pool):
+                count = resolve_length(item.length)
+                direct.setdefault(item.cls, []).append(
+                    (item, [f"{name}[{i}]" for i in range(count)])
+                )
+            elif isinstance(item, PerThread):
+                names = [f"{name}[{i}]" for i in range(threads)]
+                direct.setdefault(item.cls, []).append((item, names))
+            elif isinstance(item, Struct):
+                direct.setdefault(type(item), []).append((item, [name]))
+        order = self._containers_first(
+            [*direct, *(a.element for a in objects.values() if isinstance(a, Array))]
+        )
+        for cls in order:
+            structure = self.structures[cls] = Structure(cls)
+            for item, names in direct.get(cls, []):
+                self.first[id(item)] = structure.count
+                structure.private |= isinstance(item, PerThread)
+                structure.names.extend(names)
+        for name, item in objects.items():
+            if isinstance(item, Array):
+                self._global_array(name, item)
+        for cls in order:
+            self._embed(self.structures[cls])
+        for cls in order:
+            self._leaves(self.structures[cls])
+        for item in objects.values():
+            if isinstance(item, Struct):
+                self._initial(item, self.structures[type(item)], self.first[id(item)])
+
+    def _containers_first(self, roots: Iterable[Any]) -> list[type[Struct]]:
+        """All structures that appear, each after every structure that embeds it."""
+        done: dict[type[Struct], None] = {}
+
+        def visit(cls: type[Struct]) -> None:
+            if cls in done:
+                return
+            for name, hint in field_types(cls).items():
+                _, element = lengths_of(hint, cls.__dict__.get(name))
+                if isinstance(element, type) and issubclass(element, Struct):
+                    visit(element)
+            done[cls] = None
+
+        for cls in roots:
+            if isinstance(cls, type) and issubclass(cls, Struct):
+                visit(cls)
+        return list(reversed(done))
+
+    def _global_array(self, name: str, item: Array[Any]) -> None:
+        length = len(item.values)
+        if isinstance(item.element, type) and issubclass(item.element, Struct):
+            structure = self.structures[item.element]
+            self.arrays[id(item)] = Embedded(item.element, structure.count, (length,))
+            structure.names.extend(f"{name}[{i}]" for i in range(length))
+            return
+        scalar = self.scalar(item.element)
+        if scalar is None:
+            raise TypeError(f"{name}: elements of this type cannot be shared")
+        names = [f"{name}[{i}]" for i in range(length)]
+        self.arrays[id(item)] = Leaf(self._family(f"{name}[]", scalar, names), (length,))
+
+    def _embed(self, structure: Structure) -> None:
+        cls = structure.cls
+        for name, hint in field_types(cls).items():
+            lengths, element = lengths_of(hint, cls.__dict__.get(name))
+            if isinstance(element, type) and issubclass(element, Struct):
+                inner = self.structures[element]
+                inner.private |= structure.private
+                structure.fields[name] = Embedded(element, inner.count, lengths)
+                inner.names.extend(_element_names(structure.names, name, lengths))
+
+    def _leaves(self, structure: Structure) -> None:
+        cls = structure.cls
+        for name, hint in field_types(cls).items():
+            if name in structure.fields:
+                continue
+            default = cls.__dict__.get(name)
+            lengths, element = lengths_of(hint, default)
+            scalar = self.scalar(element)
+            if scalar is None:
+                raise TypeError(f"{cls.__name__}.{name}: no value has this type")
+            names = _element_names(structure.names, name, lengths)
+            family = self._family(f"{cls.__name__}.{name}", scalar, names)
+            family.private = structure.private
+            if default is not None and not lengths:
+                family.initial = [self.encode(scalar, default)] * len(names)
+            structure.fields[name] = Leaf(family, lengths)
+
+    def _initial(self, item: Struct, structure: Structure, number: int) -> None:
+        """Take over what the module's own body assigned to a global structure."""
+        for name, value in vars(item).get("_assigned", {}).items():
+            place = structure.fields[name]
+            if isinstance(place, Leaf) and not place.lengths:
+                known = not isinstance(value, Struct) or id(value) in self.first
+                if known:
+                    place.family.initial[number] = self.encode(place.family.type, value)
+
+    def _family(self, name: str, scalar: Scalar, names: list[str]) -> Family:
+        family = Family(len(self.families), name, scalar, len(names), names)
+        family.initial = [0] * len(names)
+        self.families.append(family)
+        return family
+
+    def track_allocation(self, pool: Pool[Any]) -> Family:
+        """The family of "allocated" bits of a pool's structure, made on first use.
+
+        Objects of the structure that are in no pool count as always allocated.
+        """
+        structure = self.structures[pool.cls]
+        if structure.allocated is None:
+            names = [f"{name}.<allocated>" for name in structure.names]
+            family = self._family(f"{pool.cls.__name__}.<allocated>", BOOL, names)
+            family.initial = [1] * structure.count
+            structure.allocated = family
+        first = self.first[id(pool)]
+        for i in range(first, first + resolve_length(pool.length)):
+            structure.allocated.initial[i] = 0
+        return structure.allocated
+
+    def compute_owners(self) -> None:
+        """Find for each object the pool member that it is or is embedded in."""
+        for structure in self.structures.values():  # containers come first
+            if not structure.owners:
+                structure.owners = [None] * structure.count
+            family = structure.allocated
+            if family is not None:
+                for i in range(structure.count):
+                    if not family.initial[i]:
+                        structure.owners[i] = (family, i)
+            for place in structure.fields.values():
+                if isinstance(place, Embedded):
+                    inner = self.structures[place.cls]
+                    if not inner.owners:
+                        inner.owners = [None] * inner.count
+                    each = 1
+                    for length in place.lengths:
+                        each *= length
+                    for i in range(structure.count * each):
+                        inner.owners[place.base + i] = structure.owners[i // each]
+
+
+def _element_names(owners: list[str], name: str, lengths: tuple[int, ...]) -> list[str]:
+    names = [f"{owner}.{name}" for owner in owners]
+    for length in lengths:
+        names = [f"{base}[{i}]" for base in names for i in range(length)]
+    return names
+
+
+def reachable(
+    functions: Iterable[Function], values: Iterable[Any]
+) -> tuple[list[Function], dict[str, GlobalObject]]:
+    """All kernel Python that ``functions`` may call, and the globals that they name.
+
+    A name counts as used where the bytecode mentions it: more than needed, never less.
+    """
+    seen: dict[Function, None] = {}
+    objects: dict[int, tuple[str, GlobalObject]] = {}
+    pending = list(functions)
+
+    def note(name: str, value: Any, names: Iterable[str]) -> None:
+        if isinstance(value, types.FunctionType):
+            if not value.__module__.startswith("pagerace.lang") and value not in seen:
+                pending.append(value)
+        elif isinstance(value, (Struct, Pool, PerThread, Array)):
+            objects.setdefault(id(value), (name, value))
+            if isinstance(value, Struct):
+                for key, inner in vars(value).get("_assigned", {}).items():
+                    note(f"{name}.{key}", inner, ())
+        elif isinstance(value, types.ModuleType) and not value.__name__.startswith("pagerace.lang"):
+            for attribute in names:
+                inner = vars(value).get(attribute)
+                if not isinstance(inner, types.ModuleType):
+                    note(attribute, inner, ())
+
+    while pending:
+        function = pending.pop(0)
+        if function in seen:
+            continue
+        seen[function] = None
+        names = _names(function.__code__)
+        for name in names:
+            note(name, function.__globals__.get(name), names)
+        for cls in _guard_classes(function):
+            pending.extend(
+                method for method in (vars(cls).get("__enter__"), vars(cls).get("__exit__"))
+                if isinstance(method, types.FunctionType)
+            )  # fmt: skip
+    for value in values:
+        note(f"argument{len(objects)}", value, ())
+    unique: dict[str, GlobalObject] = {}
+    for name, value in objects.values():
+        while name in unique:
+            name += "_"
+        unique[name] = value
+    return list(seen), unique
+
+
+def _names(code: types.CodeType) -> list[str]:
+    names = list(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names.extend(_names(constant))
+    return names
+
+
+def _guard_classes(function: Function) -> list[type]:
+    """Structures with ``__enter__`` that are reachable from a function's annotations."""
+    found: dict[type, None] = {}
+
+    def visit(hint: Any) -> None:
+        cls = referent(hint)[0] or hint
+        if isinstance(cls, type) and issubclass(cls, Struct) and cls not in found:
+            found[cls] = None
+            for name, inner in field_types(cls).items():
+                visit(lengths_of(inner, cls.__dict__.get(name))[1])
+
+    for value in function.__globals__.values():
+        if isinstance(value, type) and issubclass(value, Struct):
+            visit(value)
+        elif isinstance(value, (Struct, Pool, PerThread)):
+            visit(type(value) if isinstance(value, Struct) else value.cls)
+    return [cls for cls in found if "__enter__" in vars(cls)]

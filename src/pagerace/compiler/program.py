@@ -1,0 +1,342 @@
+"""From a protocol to a ``Program``: the one entry point of the compiler."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pagerace.compiler import footprint, interpreter, ir, liveness, points
+from pagerace.compiler.diagnostic import CompileError, Diagnostic
+from pagerace.compiler.expressions import describe
+from pagerace.compiler.ir import BOOL, NONE, Code, Const, Process, Program, Property, Reg, Where
+from pagerace.compiler.lower import Lowerer, Scope
+from pagerace.compiler.memory import GlobalObject, Memory, reachable
+from pagerace.compiler.source import Edits, function_tree
+from pagerace.lang.protocol import Function, Protocol, Thread
+from pagerace.lang.structures import Pool, bound, resolve_length
+
+CPUS_MAX = 64
+
+
+def compile_protocol(protocol: Protocol, name: str = "") -> Program:
+    """Compile a claim.  Raises CompileError with every mistake that was found."""
+    with bound(*protocol.config):
+        return _Compilation(protocol, name).run()
+
+
+def compile_function(function: Function) -> tuple[Code, list[ir.Family]]:
+    """One function with its calls inlined, without points, and the memory it names.
+
+    For the interpreter's ``run_code``.  Raises CompileError.
+    """
+    diagnostics: list[Diagnostic] = []
+    memory = Memory()
+    functions, objects = reachable([function], [])
+    memory.build(objects, 1)
+    _track_allocation(memory, functions, objects)
+    lowerer = Lowerer(memory, diagnostics, Edits(()))
+    code = _lower_function(lowerer, function)  # pyright: ignore
+    if diagnostics:
+        raise CompileError(_unique(diagnostics))
+    _drop_sections(code)
+    return code, memory.families
+
+
+def lower_direct(functions: Sequence[Function]) -> list[Code]:
+    """Compile functions, and those that they call, to direct code with plain calls.
+
+    Raises CompileError.
+    """
+    diagnostics: list[Diagnostic] = []
+    memory = Memory()
+    codes: dict[str, Code] = {}
+    pending: list[Any] = list(functions)
+    edits = Edits(())
+    while pending:
+        function = pending.pop(0)
+        if function.__name__ in codes:
+            continue
+        lowerer = Lowerer(memory, diagnostics, edits, direct=True)
+        codes[function.__name__] = _lower_function(lowerer, function)
+        pending.extend(lowerer.wanted.values())
+    if diagnostics:
+        raise CompileError(_unique(diagnostics))
+    for code in codes.values():
+        points.clean(code)
+    return list(codes.values())
+
+
+def _lower_function(lowerer: Lowerer, function: types.FunctionType) -> Code:
+    """One function with its parameters in registers and no caller."""
+    code = lowerer.code
+    code.name = function.__name__
+    with _skipping(lowerer), lowerer.entered(function, None) as tree:
+        parameters, result = lowerer.signature(function, tree)
+        registers: list[Reg] = []
+        for name, scalar in parameters:
+            register = lowerer.register(scalar, name)
+            registers.append(register)
+            lowerer.variables[name] = register
+        code.parameters, code.result = tuple(registers), result
+        if lowerer.direct:
+            lowerer.scope = Scope(result, -1)
+            lowerer.block(tree.body)
+            lowerer.end(ir.Return())
+        else:
+            value = lowerer.body(tree, result)
+            lowerer.end(ir.Return(value if isinstance(value, (Const, Reg)) else None))
+    return code
+
+
+class _skipping:
+    """Let a refused signature end the lowering of its function, and nothing else."""
+
+    def __init__(self, lowerer: Lowerer) -> None:
+        self.lowerer = lowerer
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
+        from pagerace.compiler.builder import Skip
+
+        return kind is not None and issubclass(kind, Skip)
+
+
+class _Compilation:
+    """What is known while one protocol is compiled."""
+
+    def __init__(self, protocol: Protocol, name: str) -> None:
+        self.protocol, self.name = protocol, name
+        self.memory = Memory()
+        self.diagnostics: list[Diagnostic] = []
+        self.edits = Edits(protocol.edits)
+
+    def run(self) -> Program:
+        protocol = self.protocol
+        if not any(not t.agent for t in protocol.threads):
+            self._refuse("no-threads", "a protocol needs at least one thread",
+                         "threads=[thread(f, cpu=0), ...]")  # fmt: skip
+        self._find_memory()
+        setup = self._lower(protocol.setup, None) if protocol.setup is not None else None
+        self.memory.compute_owners()
+        for family in self.memory.families:
+            family.written = False
+        cpus = _assign_cpus(protocol.threads)
+        processes = [
+            Process(i, thread.name, "", cpus[i], thread.agent, self._thread(i, thread, cpus[i]))
+            for i, thread in enumerate(protocol.threads)
+        ]
+        _label(processes)
+        properties = [
+            self._property(kind, function)
+            for kind in ("always", "at_end", "sometimes")
+            for function in getattr(protocol, kind)
+        ]
+        for edit in self.edits.unused():
+            self._refuse("unused-edit", f"an edit of {edit.inside.__name__}() changes nothing",
+                         "its function or condition does not appear there")  # fmt: skip
+        if self.diagnostics:
+            raise CompileError(_unique(self.diagnostics))
+        program = Program(
+            self.name, protocol.file, self.memory.families, processes,
+            [p for p in properties if p is not None], [], self._bounds(cpus),
+        )  # fmt: skip
+        self._initialise(program, setup)
+        return self._finish(program)
+
+    # -- steps ------------------------------------------------------------------
+
+    def _find_memory(self) -> None:
+        protocol = self.protocol
+        starts: list[Function] = [t.function for t in protocol.threads]
+        starts += [protocol.setup] if protocol.setup is not None else []
+        starts += [*protocol.always, *protocol.at_end, *protocol.sometimes]
+        functions, objects = reachable(starts, [a for t in protocol.threads for a in t.args])
+        try:
+            self.memory.build(objects, len(protocol.threads))
+        except (TypeError, NameError) as error:
+            self._refuse("unknown-type", str(error), "")
+            raise CompileError(self.diagnostics) from None
+        _track_allocation(self.memory, functions, objects)
+
+    def _lower(self, function: Function, process: int | None, cpu: int = 0) -> Code:
+        lowerer = Lowerer(self.memory, self.diagnostics, self.edits)
+        lowerer.process, lowerer.cpu = process, cpu
+        return _lower_function(lowerer, function)  # pyright: ignore
+
+    def _thread(self, index: int, thread: Thread, cpu: int) -> Code:
+        lowerer = Lowerer(self.memory, self.diagnostics, self.edits)
+        lowerer.process, lowerer.cpu = index, cpu
+        function: Any = thread.function
+        lowerer.code.name = thread.name
+        with _skipping(lowerer), lowerer.entered(function, None) as tree:
+            parameters, result = lowerer.signature(function, tree)
+            if len(parameters) != len(thread.args):
+                lowerer.fail(tree, "wrong-arguments",
+                             f"{function.__name__}() takes {len(parameters)} arguments; "
+                             f"its thread gives {len(thread.args)}")  # fmt: skip
+            operands: list[ir.Operand] = []
+            for (_, scalar), given in zip(parameters, thread.args, strict=True):
+                value = lowerer.static(tree, given)
+                operand = lowerer.as_operand(tree, value, scalar)  # pyright: ignore
+                operands.append(lowerer.convert(tree, operand, scalar))
+            lowerer.bind_parameters(tree, parameters, operands)
+            lowerer.body(tree, result)
+            lowerer.end(ir.Return())
+        return lowerer.code
+
+    def _property(self, kind: Any, function: Function) -> Property | None:
+        code = self._lower(function, None)
+        tree = function_tree(function)
+        where = Where(function.__code__.co_filename, tree.lineno, tree.col_offset,
+                      tree.col_offset + 4 + len(tree.name), tree.name)  # fmt: skip
+        if code.result != BOOL and code.result != NONE:
+            self._at(where, "type-mismatch", f"property {tree.name}() must return bool",
+                     f"returns {describe(code.result)}")  # fmt: skip
+        return Property(kind, function.__name__, code, where)
+
+    def _initialise(self, program: Program, setup: Code | None) -> None:
+        """Run the set-up; from then on a family that no thread writes is a constant."""
+        if setup is not None:
+            points.clean(setup)
+            cells = [list(family.initial) for family in program.families]
+            try:
+                interpreter.run_code(program, setup, cells)
+            except interpreter.CheckFailed as error:
+                slug, where = error.check.slug, error.check.where
+                self._at(where, slug, f"the set-up fails: {slug}", error.check.text)
+            except (interpreter.NotPossible, interpreter.EndlessLoop) as error:
+                if error.where is not None:
+                    self._at(error.where, "deadlock", "the set-up never ends", "it runs alone")
+            if self.diagnostics:
+                raise CompileError(self.diagnostics)
+            for family, values in zip(program.families, cells, strict=True):
+                family.initial = values
+
+    def _finish(self, program: Program) -> Program:
+        for process in program.processes:
+            _fold_constants(process.code)
+            process.points = points.place_points(process.code)
+            liveness.compute(process.code)
+            footprint.compute(process.code)
+        for prop in program.properties:
+            _fold_constants(prop.code)
+            _drop_sections(prop.code)
+        codes = [p.code for p in program.processes] + [p.code for p in program.properties]
+        for code in codes:
+            for block in code.blocks:
+                for instruction in block.instructions:
+                    if isinstance(instruction, ir.Check):
+                        instruction.number = len(program.checks)
+                        program.checks.append(instruction)
+        return program
+
+    def _bounds(self, cpus: list[int]) -> dict[str, str]:
+        bounds = {"CPUs": str(len(set(cpus)))}
+        for item in self.memory.kept:
+            if isinstance(item, Pool):
+                bounds[item.cls.__name__.lower()] = str(resolve_length(item.length))
+        bounds["switches"] = "unbounded"
+        bounds["order"] = "sc"
+        return bounds
+
+    # -- mistakes ---------------------------------------------------------------
+
+    def _at(self, where: Where, slug: str, message: str, label: str) -> None:
+        self.diagnostics.append(
+            Diagnostic(slug, message, where.file, where.line, where.column, where.end_column, label)
+        )
+
+    def _refuse(self, slug: str, message: str, help: str) -> None:
+        """A mistake in the call of ``protocol(...)`` itself."""
+        self.diagnostics.append(
+            Diagnostic(slug, message, self.protocol.file, self.protocol.line, 0, 1, "", help)
+        )
+        if slug == "no-threads":
+            raise CompileError(self.diagnostics)
+
+
+def _track_allocation(
+    memory: Memory, functions: Iterable[Function], objects: dict[str, GlobalObject]
+) -> None:
+    """Give the pools that some function allocates from or frees to their bits."""
+    for value in objects.values():
+        if isinstance(value, Pool) and any(_allocates(f, value) for f in functions):
+            memory.track_allocation(value)
+    memory.compute_owners()
+
+
+def _allocates(function: Function, pool: Pool[Any]) -> bool:
+    """Does a function name the pool, itself or in a module, and one of alloc and free?"""
+    mentioned = function.__code__.co_names
+    if "alloc" not in mentioned and "free" not in mentioned:
+        return False
+    scopes: list[dict[str, Any]] = [function.__globals__]
+    for name in mentioned:
+        module = function.__globals__.get(name)
+        if isinstance(module, types.ModuleType):
+            scopes.append(vars(module))
+    return any(scope.get(name) is pool for scope in scopes for name in mentioned)
+
+
+def _drop_sections(code: Code) -> None:
+    """Code that has no points needs no atomic sections."""
+    for block in code.blocks:
+        block.instructions = [
+            i for i in block.instructions if not isinstance(i, (ir.Begin, ir.End))
+        ]
+    points.clean(code)
+
+
+def _fold_constants(code: Code) -> None:
+    """Loads from families that no thread writes become constants or table look-ups."""
+    for block in code.blocks:
+        for i, instruction in enumerate(block.instructions):
+            if not isinstance(instruction, ir.Load) or instruction.family.written:
+                continue
+            family, index = instruction.family, instruction.index
+            if isinstance(index, Const):
+                value = Const(family.initial[index.value], instruction.dst.type)
+                block.instructions[i] = ir.Op(instruction.dst, "convert", (value,), instruction.where)
+            else:
+                block.instructions[i] = ir.Lookup(
+                    instruction.dst, tuple(family.initial), index, instruction.where
+                )
+
+
+def _assign_cpus(threads: Sequence[Thread]) -> list[int]:
+    """Given CPUs, and for the rest the lowest that nobody has."""
+    taken = {t.cpu for t in threads if t.cpu is not None}
+    cpus: list[int] = []
+    for thread in threads:
+        cpu = thread.cpu
+        if cpu is None:
+            cpu = next(c for c in range(CPUS_MAX) if c not in taken)
+            taken.add(cpu)
+        cpus.append(cpu)
+    return cpus
+
+
+def _label(processes: list[Process]) -> None:
+    """``1`` for the one thread of CPU 1; ``1.name`` for agents and where there are more."""
+    used: set[str] = set()
+    for process in processes:
+        same = [p for p in processes if p.cpu == process.cpu and not p.agent]
+        alone = not process.agent and len(same) == 1
+        label = str(process.cpu) if alone else f"{process.cpu}.{process.name}"
+        count = 2
+        while label in used:
+            label = f"{process.cpu}.{process.name}#{count}"
+            count += 1
+        used.add(label)
+        process.label = label
+
+
+def _unique(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """Each mistake once, in the order of files and lines, however often it is inlined."""
+    seen = dict.fromkeys(diagnostics)
+    return sorted(seen, key=lambda d: (d.file, d.line, d.column))
+
+

@@ -1,0 +1,136 @@
+"""From a function to its syntax tree, with the edits of a mutant made in it."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pagerace.compiler.diagnostic import CompileError, Diagnostic
+from pagerace.lang.protocol import Edit, Function
+
+
+@functools.lru_cache(maxsize=256)
+def parse_file(path: str, stamp: float) -> tuple[ast.Module, dict[int, ast.FunctionDef]]:
+    """The tree of a file and its functions by line; ``stamp`` renews an edited file."""
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"), path)
+    functions = {
+        node.lineno if not node.decorator_list else node.decorator_list[0].lineno: node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    }
+    return tree, functions
+
+
+def function_tree(function: Function) -> ast.FunctionDef:
+    """The definition of ``function``.  Raises CompileError where there is no source."""
+    code = function.__code__
+    try:
+        stamp = Path(code.co_filename).stat().st_mtime
+        _, functions = parse_file(code.co_filename, stamp)
+        return functions[code.co_firstlineno]
+    except (OSError, SyntaxError, KeyError):
+        raise CompileError(
+            [
+                Diagnostic(
+                    slug="no-source",
+                    message=f"the source of {function.__qualname__}() cannot be read",
+                    file=code.co_filename,
+                    line=code.co_firstlineno,
+                    column=0,
+                    end_column=1,
+                    help="kernel Python is a function made by `def` in a file",
+                )
+            ]
+        ) from None
+
+
+def calls(node: ast.AST, function: Function, resolve: Callable[[ast.expr], Any]) -> bool:
+    """Does a statement call ``function``, itself or in a nested expression?"""
+    return any(
+        isinstance(part, ast.Call) and resolve(part.func) is function
+        for part in ast.walk(node)
+    )
+
+
+class Edits:
+    """The edits of one protocol, made in the trees of the functions they name."""
+
+    def __init__(self, edits: tuple[Edit, ...]) -> None:
+        self.edits = edits
+        self.applied: set[int] = set()
+        self._trees: dict[Function, ast.FunctionDef] = {}
+
+    def tree(self, function: Function) -> ast.FunctionDef:
+        """The tree of ``function`` with its edits made."""
+        if function not in self._trees:
+            tree = function_tree(function)
+            mine = [(i, e) for i, e in enumerate(self.edits) if e.inside is function]
+            if mine:
+                tree = copy.deepcopy(tree)
+            for number, edit in mine:
+                if self._apply(edit, tree, function):
+                    self.applied.add(number)
+            self._trees[function] = tree
+        return self._trees[function]
+
+    def unused(self) -> list[Edit]:
+        """Edits that changed nothing: such a mutant would prove nothing."""
+        return [edit for i, edit in enumerate(self.edits) if i not in self.applied]
+
+    def _apply(self, edit: Edit, tree: ast.FunctionDef, function: Function) -> bool:
+        def resolve(name: ast.expr) -> Any:
+            if isinstance(name, ast.Name):
+                return function.__globals__.get(name.id)
+            if isinstance(name, ast.Attribute):
+                return getattr(resolve(name.value), name.attr, None)
+            return None
+
+        if edit.kind == "force":
+            force = _Force(edit.condition, edit.value)
+            force.visit(tree)
+            return force.done
+        done = False
+        for body in _bodies(tree):
+            if edit.kind == "drop" and edit.first is not None:
+                kept = [
+                    s for s in body
+                    if not (isinstance(s, (ast.Expr, ast.Assign)) and calls(s, edit.first, resolve))
+                ]  # fmt: skip
+                done = done or len(kept) != len(body)
+                body[:] = kept or [ast.copy_location(ast.Pass(), body[0])]
+            elif edit.kind == "swap" and edit.first and edit.second:
+                first = [i for i, s in enumerate(body) if calls(s, edit.first, resolve)]
+                second = [i for i, s in enumerate(body) if calls(s, edit.second, resolve)]
+                if first and second and first[0] != second[0]:
+                    i, j = first[0], second[0]
+                    body[i], body[j] = body[j], body[i]
+                    done = True
+        return done
+
+
+def _bodies(tree: ast.AST) -> list[list[ast.stmt]]:
+    found: list[list[ast.stmt]] = []
+    for node in ast.walk(tree):
+        for name in ("body", "orelse"):
+            body = getattr(node, name, None)
+            if isinstance(body, list) and body and isinstance(body[0], ast.stmt):
+                found.append(body)  # pyright: ignore
+    return found
+
+
+class _Force(ast.NodeTransformer):
+    """Replace each expression that is spelled like ``condition`` by a constant."""
+
+    def __init__(self, condition: str, value: bool) -> None:
+        self.spelling = ast.unparse(ast.parse(condition, mode="eval").body)
+        self.value, self.done = value, False
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.expr) and ast.unparse(node) == self.spelling:
+            self.done = True
+            return ast.copy_location(ast.Constant(self.value), node)
+        return self.generic_visit(node)

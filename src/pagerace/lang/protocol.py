@@ -1,0 +1,188 @@
+"""A protocol: set-up, threads, properties and the verdict that is expected.
+
+    lost_update = protocol(
+        threads=[thread(increment, cpu=0), thread(increment, cpu=1)],
+        at_end=[no_lost_update],
+        expect=violates(no_lost_update),
+    )
+
+``pagerace check FILE`` checks every protocol that is a global of the file.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pagerace.lang.structures import Config
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thread:
+    """A function that runs on a CPU.  An agent (hardware) never has to return."""
+
+    function: Function
+    args: tuple[Any, ...]
+    cpu: int | None
+    name: str
+    agent: bool
+
+
+def thread(function: Function, *args: Any, cpu: int | None = None, name: str = "") -> Thread:
+    """A thread that must return for the protocol to complete.
+
+    ``cpu`` defaults to a CPU of its own; ``name`` to the function's name.
+    """
+    return Thread(
+        function=function, args=args, cpu=cpu, name=name or function.__name__, agent=False
+    )
+
+
+def agent(function: Function, *args: Any, cpu: int | None = None, name: str = "") -> Thread:
+    """Hardware or a daemon: runs beside the threads and may stop at any point."""
+    return Thread(
+        function=function, args=args, cpu=cpu, name=name or function.__name__, agent=True
+    )
+
+
+@dataclass(frozen=True)
+class Expect:
+    """The verdict that history gave: ``HOLDS``, or the property that is violated."""
+
+    violated: str | None = None
+
+
+HOLDS = Expect()
+
+
+def violates(what: Function | str) -> Expect:
+    """Expect a violation: of a property function, or of a detector by its slug."""
+    return Expect(what if isinstance(what, str) else what.__name__)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change to the source of ``inside``, made as it is compiled.
+
+    ``drop``: statements that call ``first`` are left out.  ``swap``: the statement that
+    calls ``first`` changes places with the one that calls ``second``.  ``force``: the
+    condition written ``condition`` is taken to be ``value``.
+    """
+
+    kind: str
+    inside: Function
+    first: Function | None = None
+    second: Function | None = None
+    condition: str = ""
+    value: bool = False
+
+
+def drop(inside: Function, call: Function) -> Edit:
+    """Leave out each statement of ``inside`` that calls ``call``."""
+    return Edit("drop", inside, first=call)
+
+
+def swap(inside: Function, first: Function, second: Function) -> Edit:
+    """Exchange the statement that calls ``first`` with the one that calls ``second``."""
+    return Edit("swap", inside, first=first, second=second)
+
+
+def force(inside: Function, condition: str, value: bool) -> Edit:
+    """Take the condition, spelled as in the source, to be always ``value``."""
+    return Edit("force", inside, condition=condition, value=value)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A wrong version of a protocol that holds, and the property that must kill it."""
+
+    edits: tuple[Edit, ...]
+    killed_by: str
+
+
+def mutant(*edits: Edit, killed_by: Function | str) -> Mutant:
+    """The protocol with ``edits``; ``killed_by`` names the property that fails."""
+    return Mutant(edits, killed_by if isinstance(killed_by, str) else killed_by.__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A claim.  Make one with ``protocol(...)``; ``replace`` makes a sibling."""
+
+    threads: tuple[Thread, ...]
+    setup: Function | None = None
+    always: tuple[Function, ...] = ()
+    at_end: tuple[Function, ...] = ()
+    sometimes: tuple[Function, ...] = ()
+    config: tuple[Config, ...] = ()
+    expect: Expect = HOLDS
+    edits: tuple[Edit, ...] = ()
+    mutants: Mapping[str, Mutant] = field(default_factory=dict[str, Mutant])
+    title: str = ""
+    kernel: str = ""
+    commit: str = ""
+    regress: str = ""
+    file: str = ""
+    line: int = 0
+
+    def replace(self, **changes: Any) -> Protocol:
+        """The same protocol with some parts changed.
+
+        ``config`` replaces parameters class by class; other parts are replaced whole.
+        """
+        if "config" in changes:
+            merged: dict[type, Config] = {type(c): c for c in self.config}
+            merged.update({type(c): c for c in changes["config"]})
+            changes["config"] = tuple(merged.values())
+        for name in ("threads", "always", "at_end", "sometimes", "edits"):
+            if name in changes:
+                changes[name] = tuple(changes[name])
+        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+        place = {"file": frame.f_code.co_filename, "line": frame.f_lineno}
+        return replace(self, **(place | changes))
+
+
+def protocol(
+    *,
+    threads: Sequence[Thread],
+    setup: Function | None = None,
+    always: Sequence[Function] = (),
+    at_end: Sequence[Function] = (),
+    sometimes: Sequence[Function] = (),
+    config: Sequence[Config] = (),
+    expect: Expect = HOLDS,
+    mutants: Mapping[str, Mutant] | None = None,
+    title: str = "",
+    kernel: str = "",
+    commit: str = "",
+    regress: str = "",
+) -> Protocol:
+    """Describe a claim.
+
+    ``setup`` runs first, alone.  ``always`` must hold in every state, ``at_end`` in
+    every state in which all threads have returned; each ``sometimes`` must hold in at
+    least one state.  ``config`` binds compile-time parameters.  ``kernel`` is the file
+    and function of the kernel, ``commit`` the commit that settled the matter.
+    ``regress`` is a schedule that is tried before the search.
+    """
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    return Protocol(
+        threads=tuple(threads),
+        setup=setup,
+        always=tuple(always),
+        at_end=tuple(at_end),
+        sometimes=tuple(sometimes),
+        config=tuple(config),
+        expect=expect,
+        mutants=mutants or {},
+        title=title,
+        kernel=kernel,
+        commit=commit,
+        regress=regress,
+        file=frame.f_code.co_filename,
+        line=frame.f_lineno,
+    )

@@ -1,0 +1,1 @@
+"""An execution as text.  Standard library only; reads executions and nothing else."""

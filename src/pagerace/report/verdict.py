@@ -1,0 +1,222 @@
+"""A verdict in words: the cause first, then the diagram, then what was searched."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Sequence
+
+from pagerace.report.diagram import WIDTH, diagram
+from pagerace.report.execution import Execution, Violation
+from pagerace.report.summary import Summary
+from pagerace.report.words import bounds_in_words, duration, places, plural, short_path, size
+
+# What each detector found, in a sentence that the place stands before.
+SENTENCES = {
+    "assert": "assertion failed",
+    "deadlock": "no thread can go on, and not all of them have returned",
+    "livelock": "from here on the threads can no longer all return",
+    "use-after-free": "an object is used that is not allocated",
+    "double-free": "an object is freed that is not allocated",
+    "leak": "an object is still allocated when all threads have returned",
+    "counter-below-zero": "a counter is taken below zero",
+    "sleeping-while-atomic": "a function that may sleep is called while it must not",
+    "unlock-by-non-owner": "a lock is released by a thread that does not hold it",
+    "lock-order-inversion": "locks are taken in both orders",
+    "null-dereference": "a reference that is None is followed",
+    "index-out-of-range": "an index is outside its array",
+    "division-by-zero": "a division by zero",
+    "endless-loop": "a loop goes on without end and without shared access",
+}
+
+
+def text(summary: Summary, *, verbose: bool = False) -> str:
+    """The verdict on a claim, as the terminal shows it; no newline at the end."""
+    if summary.verdict == "violated" and summary.execution is not None:
+        body = failure(summary.execution, verbose=verbose)
+        return "\n".join([body, _expected(summary), *(_details(summary) if verbose else [])])
+    lines = [f"{summary.claim}   {headline(summary)}"]
+    if bounds := bounds_in_words(summary.bounds):
+        lines += _item("bounds", bounds)
+    lines += _item(
+        "states",
+        f"{summary.states:,} unique of {summary.seen:,} seen, depth {summary.depth:,}, "
+        f"{duration(summary.seconds)}",
+    )
+    lines += _item("reached", _reached(summary))
+    if not summary.as_expected and summary.verdict == "holds":
+        lines.append(_expected(summary))
+    return "\n".join(lines + (_details(summary) if verbose else []))
+
+
+def headline(summary: Summary) -> str:
+    """The verdict itself: one line, without the claim's name."""
+    if summary.verdict == "holds":
+        return "HOLDS, complete within these bounds"
+    if summary.verdict == "violated":
+        return f"VIOLATED: {summary.violated}"
+    return f"INCONCLUSIVE: {summary.reason}"
+
+
+def failure(execution: Execution, *, verbose: bool = False) -> str:
+    """An execution that violates something: header, diagram, why, search, replay."""
+    parts = [header(execution), "", diagram(execution, verbose=verbose), ""]
+    parts += closing(execution)
+    return "\n".join(parts)
+
+
+def header(execution: Execution) -> str:
+    """The one-line cause, which also tells equal bugs from different ones, and the place."""
+    violation = execution.violation
+    if violation is None:
+        return f"Execution of {execution.protocol.name}"
+    return f"{cause(violation)}\n{place(violation)}{sentence(violation)}"
+
+
+def cause(violation: Violation) -> str:
+    """``BUG: lost-write in zap_pte_range() / folio_mkclean()``."""
+    name = violation.slug or violation.property.replace("_", "-")
+    functions = " / ".join(f"{function}()" for function in violation.functions)
+    return f"BUG: {name} in {functions}" if functions else f"BUG: {name}"
+
+
+def place(violation: Violation) -> str:
+    """``file:line:column: ``, columns from 1; empty where a violation has no place."""
+    if not violation.file:
+        return ""
+    return f"{short_path(violation.file)}:{violation.line}:{violation.column + 1}: "
+
+
+def sentence(violation: Violation) -> str:
+    """What is wrong, in one line."""
+    if violation.property:
+        return f"property '{violation.property}' is violated"
+    known = SENTENCES.get(violation.slug, f"'{violation.slug}' is violated")
+    return f"{known}: {violation.text}" if violation.text else known
+
+
+def closing(execution: Execution) -> list[str]:
+    """The lines under the diagram."""
+    lines: list[str] = []
+    if execution.why:
+        lines += _wrap("Why: " + " ".join(execution.why))
+    lines += search_lines(execution)
+    if command := replay_command(execution):
+        lines.append(f"Replay: {command}")
+    return lines
+
+
+def search_lines(execution: Execution) -> list[str]:
+    """How the execution was found, and within which bounds."""
+    length = f"{plural(len(execution.steps), 'step')}, {_switches(execution.switches)}"
+    search = execution.search
+    if not search.states:
+        return [f"Steps:  {length}."]
+    found = (
+        f"Search: shortest, {length}; {plural(search.states, 'state')} "
+        f"in {duration(search.seconds)}"
+    )
+    bounds = bounds_in_words(execution.bounds)
+    if not bounds:
+        return [found + "."]
+    return [found + ";", *_wrap(bounds + ".", " " * 8, " " * 8)]
+
+
+def replay_command(execution: Execution) -> str:
+    """The command that shows this execution again.  Not wrapped: it is to be copied."""
+    if execution.reproduce:
+        return execution.reproduce
+    if not execution.schedule:
+        return ""
+    protocol = execution.protocol
+    address = (
+        f"{short_path(protocol.file)}::{protocol.name}" if protocol.file else protocol.name
+    )
+    return reproduce_command(address, execution.schedule)
+
+
+def reproduce_command(claim: str, schedule: str) -> str:
+    """The command line that replays ``schedule``, quoted for a shell where it must be."""
+    return f"pagerace reproduce {shlex.quote(claim)} --schedule {shlex.quote(schedule)}"
+
+
+def table(summaries: Sequence[Summary]) -> str:
+    """One line a claim: expected, verdict, size; and whether they agree."""
+    rows = [("claim", "expected", "verdict", "states", "time", "")]
+    for summary in summaries:
+        expected = f"violated {summary.expect}" if summary.expect else "holds"
+        found = f"{summary.verdict} {summary.violated}".strip()
+        rows.append(
+            (
+                summary.claim,
+                expected,
+                "as expected" if summary.as_expected else found,
+                f"{summary.states:,}",
+                duration(summary.seconds),
+                "" if summary.as_expected else "<- differs",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    return "\n".join(
+        (
+            f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:<{widths[2]}}  "
+            f"{row[3]:>{widths[3]}}  {row[4]:>{widths[4]}}  {row[5]}"
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _wrap(words: str, first: str = "", others: str = "") -> list[str]:
+    """``words`` in lines of the diagram's width; names and paths are never broken."""
+    return textwrap.wrap(
+        words,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _switches(count: int) -> str:
+    return "1 switch" if count == 1 else f"{count:,} switches"
+
+
+def _expected(summary: Summary) -> str:
+    if not summary.expect:
+        return "Expected: holds. The verdict differs."
+    if summary.as_expected:
+        return f"Expected: violated ({summary.expect})."
+    return f"Expected: violated ({summary.expect}). The verdict differs."
+
+
+def _item(name: str, words: str) -> list[str]:
+    return _wrap(words, f"  {name:<8} ", " " * 11)
+
+
+def _reached(summary: Summary) -> str:
+    total = len(summary.reached) + len(summary.unreached)
+    words = (
+        f"{len(summary.reached)} of {total} 'sometimes'" if total else "no 'sometimes' stated"
+    )
+    if summary.unreached:
+        words += f" (never: {', '.join(summary.unreached)})"
+    if summary.never_executed:
+        return f"{words}; never executed: {places(summary.never_executed)}"
+    return f"{words}; every line executed"
+
+
+def _details(summary: Summary) -> list[str]:
+    lines: list[str] = []
+    if summary.state_bits:
+        lines += _item(
+            "memory",
+            f"{summary.state_bits} bits a state, {summary.bytes_per_state:.1f} bytes stored each, "
+            f"{size(summary.bytes_per_state * summary.states)} in all",
+        )
+    if summary.workers:
+        lines += _item(
+            "run",
+            f"{plural(summary.workers, 'worker')}, compiled in {duration(summary.compile_seconds)}",
+        )
+    return lines

@@ -1,0 +1,55 @@
+"""Kernel Python called as plain Python and by the interpreter gives the same."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import typing
+from enum import Enum
+from typing import Any
+
+import pytest
+
+from pagerace.compiler.interpreter import run_code
+from pagerace.compiler.ops import signed_value
+from pagerace.compiler.program import compile_function
+
+from . import language_samples
+
+SAMPLES = [
+    name
+    for name, value in vars(language_samples).items()
+    if inspect.isfunction(value) and value.__module__ == language_samples.__name__
+]
+VALUES = [0, 1, 2, 3, 4, 5, 7, 8, 100, 101, 127, 128, 200, 254, 255]
+
+
+def _arguments(hint: Any) -> list[Any]:
+    if issubclass(hint, Enum):
+        return list(hint)
+    return sorted({int(hint(value)) for value in VALUES})
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_interpreter_agrees_with_plain_python(name: str) -> None:
+    # A fresh module, so that plain Python starts from the memory a check starts from.
+    module = importlib.reload(language_samples)
+    function = getattr(module, name)
+    hints = typing.get_type_hints(function)
+    code, families = compile_function(function)
+    memory = [list(family.initial) for family in families]
+    choices = [_arguments(hints[parameter]) for parameter in inspect.signature(function).parameters]
+    for arguments in itertools.product(*choices):
+        typed = [
+            value if isinstance(value, Enum) else hints[p](value)
+            for p, value in zip(inspect.signature(function).parameters, arguments, strict=True)
+        ]
+        expected = function(*typed)
+        raw = [
+            list(type(value)).index(value) if isinstance(value, Enum)
+            else int(value) & ((1 << parameter.type.bits) - 1)
+            for value, parameter in zip(arguments, code.parameters, strict=True)
+        ]  # fmt: skip
+        result = run_code(None, code, memory, raw)
+        assert signed_value(code.result, result) == int(expected), (name, arguments)
