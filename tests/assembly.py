@@ -178,9 +178,7 @@ def program(
         liveness.compute(code)
         footprint.compute(code)
         agent = index >= len(threads)
-        processes.append(
-            ir.Process(index, code.name, str(index), index, agent, code, places)
-        )
+        processes.append(ir.Process(index, code.name, str(index), index, agent, code, places))
     kinds: list[tuple[Any, Sequence[Code]]] = [
         ("always", always), ("at_end", at_end), ("sometimes", sometimes)
     ]  # fmt: skip

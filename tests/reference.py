@@ -20,7 +20,8 @@ class Reference:
     transitions   steps that led to a state, new or not
     depth         length of the longest shortest path
     violations    name (a Check's slug, a property, "endless-loop", "deadlock",
-                  "livelock") -> steps of a shortest execution that shows it
+                  "livelock") -> steps of a shortest execution that shows it;
+                  a livelock is looked for only if there is no other violation
     complete      states in which all threads have returned
     reached       the names of ``sometimes`` properties that hold somewhere
     levels        new states per level, the initial one on level 0
@@ -77,7 +78,8 @@ def search(program: Program, states_max: int = 1_000_000) -> Reference:
     found.depth = depths[-1]
     found.complete = sum(done)
     found.levels = [depths.count(level) for level in range(found.depth + 1)]
-    _look_for_livelock(successors, depths, done, found)
+    if not found.violations:
+        _look_for_livelock(successors, depths, done, found)
     return found
 
 
@@ -120,7 +122,7 @@ def _expand(
 def _look_for_livelock(
     successors: list[list[int]], depths: list[int], done: list[bool], found: Reference
 ) -> None:
-    """States that can step, but from which no complete state can be reached."""
+    """States from which no complete state can be reached."""
     predecessors: list[list[int]] = [[] for _ in successors]
     for number, following in enumerate(successors):
         for successor in following:
@@ -132,6 +134,6 @@ def _look_for_livelock(
             if not good[before]:
                 good[before] = True
                 pending.append(before)
-    for number, following in enumerate(successors):
-        if not good[number] and following:
+    for number in range(len(successors)):
+        if not good[number]:
             found.violated("livelock", depths[number])

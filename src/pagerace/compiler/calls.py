@@ -11,7 +11,8 @@ from typing import Any
 
 from pagerace.compiler import ir
 from pagerace.compiler.builder import Elements, Literal, Place, Static, Value
-from pagerace.compiler.expressions import Expressions, describe, smallest
+from pagerace.compiler.expressions import Expressions
+from pagerace.compiler.kinds import describe, plain, result_type, smallest
 from pagerace.compiler.ir import BOOL, Const, Operand, Scalar
 from pagerace.lang import access, direct, flow
 from pagerace.lang.integers import SizedInt
@@ -132,7 +133,7 @@ class Calls(Expressions):
         one = Const(first + 1, item.type)
         if name == "index":
             number = self.op(node, "sub", item, one)
-            return self.op(node, "convert", number, to=smallest(max(length - 1, 1)))
+            return self.op(node, "convert", number, to=plain(0, max(length - 1, 1)))
         family = self.memory.track_allocation(pool)
         if item.type.nullable:
             null = Const(0, item.type)
@@ -233,10 +234,10 @@ class Calls(Expressions):
             n = self.as_operand(argument, value)
         if isinstance(n, Const):
             if n.value == 1:
-                return Const(0, Scalar(1))
-            scalar = smallest(n.value - 1)
+                return Literal(0)
+            scalar = plain(0, n.value - 1)
         else:
-            scalar = Scalar(n.type.bits)
+            scalar = Scalar(n.type.bits, cls=int)
         result = self.register(scalar)
         self.emit(ir.Choose(result, n, self.where(node)))
         return result
@@ -284,8 +285,8 @@ class Calls(Expressions):
         smaller = self.value(node.func) == Static(min)
         if isinstance(a, Literal) and isinstance(b, Literal):
             return Literal((min if smaller else max)(a.value, b.value))
-        x, y = self._pair(node, left, a, right, b)
-        want = x.type if x.type.bits >= y.type.bits else y.type
+        x, y = self._pair(left, a, right, b)
+        want = result_type("or", x.type, y.type)
         x, y = self.convert(left, x, want), self.convert(right, y, want)
         chosen = self.op(node, "le" if smaller else "ge", x, y)
         return self.op(node, "select", chosen, x, y, to=want)

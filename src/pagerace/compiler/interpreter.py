@@ -21,6 +21,7 @@ from pagerace.compiler.state import Event, EventKind, Outcome, State
 
 BLOCKS_MAX = 1_000_000  # executed in one step; a step of more is an endless loop
 
+
 class CheckFailed(Exception):
     """A Check failed where no step could report it: in set-up or in plain code."""
 

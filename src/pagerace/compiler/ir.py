@@ -33,7 +33,7 @@ class Scalar:
 
 BOOL = Scalar(1, kind="bool")
 NONE = Scalar(0, kind="none")
-INT = Scalar(32, signed=True)
+INT = Scalar(32, signed=True, cls=int)  # C's int; cls=int marks a plain Python integer
 U64 = Scalar(64)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from pagerace.compiler import ir
 from pagerace.compiler.builder import Elements, Literal, Static, Value
-from pagerace.compiler.expressions import Expressions, smallest
+from pagerace.compiler.expressions import Expressions
+from pagerace.compiler.kinds import limits, plain, smallest
 from pagerace.compiler.ir import Const, Operand, Reg, Scalar
 from pagerace.lang.structures import Pool, resolve_length
 
@@ -133,17 +134,15 @@ class Loops(Expressions):
         """Holds every value of the counter, the one that ends the loop included."""
         if isinstance(start, Literal) and isinstance(stop, Literal):
             highest = max(start.value, stop.value) + step - 1
-            if start.value < 0 or stop.value < 0:
-                return Scalar(max(highest.bit_length(), abs(start.value).bit_length()) + 1, True)
-            return smallest(highest)
-        types = [self._type_of(node, v) for v in (start, stop) if not isinstance(v, Literal)]
-        widest = max(types, key=lambda t: t.bits)
+            return plain(min(start.value, stop.value, 0), highest)
+        low, high = 0, 0
         for value in (start, stop):
-            if isinstance(value, Literal) and value.value.bit_length() > widest.bits:
-                widest = Scalar(value.value.bit_length() + int(widest.signed), widest.signed)
-        if step > 1:
-            widest = Scalar(widest.bits + step.bit_length(), widest.signed)
-        return widest
+            if isinstance(value, Literal):
+                lowest = highest = value.value
+            else:
+                lowest, highest = limits(self._type_of(node, value))
+            low, high = min(low, lowest), max(high, highest)
+        return plain(low, high + step - 1)
 
     def _type_of(self, node: ast.AST, value: Value) -> Scalar:
         if isinstance(value, (Const, Reg)):

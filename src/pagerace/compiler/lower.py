@@ -17,14 +17,16 @@ from typing import Any
 from pagerace.compiler import ir
 from pagerace.compiler.builder import Literal, Place, Skip, Static, Value
 from pagerace.compiler.calls import Calls
-from pagerace.compiler.diagnostic import CompileError, Diagnostic
-from pagerace.compiler.expressions import ARITHMETIC, Poison, describe, smallest
+from pagerace.compiler.diagnostic import Diagnostic
+from pagerace.compiler.expressions import Poison
+from pagerace.compiler.kinds import describe, is_plain
+from pagerace.compiler.operators import ARITHMETIC
 from pagerace.compiler.ir import INT, NONE, Const, Operand, Reg, Scalar, Where
 from pagerace.compiler.loops import Loops
 from pagerace.compiler.memory import Memory
 from pagerace.compiler.source import Edits
 from pagerace.lang.flow import atomic
-from pagerace.lang.structures import KernelPythonError, Struct
+from pagerace.lang.structures import Struct
 
 UNSUPPORTED = {
     "Try": "kernel code has no exceptions", "Raise": "kernel code has no exceptions",
@@ -316,8 +318,21 @@ class Lowerer(Loops, Calls):
             self.fail(source, "type-mismatch", "None of which type?",
                       help=f"{target.id}: Page | None = None")  # fmt: skip
         operand = self.as_operand(source, value, INT)
-        self.variables[target.id] = self.register(operand.type, target.id)
+        scalar = operand.type
+        if is_plain(scalar) and (isinstance(value, Literal) or self._assigned_again(target.id)):
+            scalar = INT if scalar.bits <= INT.bits else Scalar(64, signed=True, cls=int)
+            operand = self.op(source, "convert", operand, to=scalar)
+        self.variables[target.id] = self.register(scalar, target.id)
         self.assign(target, self.variables[target.id], operand)
+
+    def _assigned_again(self, name: str) -> bool:
+        """Is a local assigned to more than once?  Then it needs room for any int."""
+        stores = (
+            node.id == name and isinstance(node.ctx, ast.Store)
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Name)
+        )
+        return sum(stores) > 1
 
     def _assign_place(self, target: ast.expr, value: Value, source: ast.expr) -> None:
         if isinstance(target, ast.Attribute):

@@ -50,11 +50,11 @@ def place_points(code: Code) -> list[int]:
     Returns the block number of each point.  The code is clean afterwards.  Which
     families are written must be known by now.  Raises SectionError.
     """
+    if any(block.point is not None for block in code.blocks):
+        raise ValueError(f"{code.name} has points already")
     clean(code)
     depths = _section_depths(code)
-    starts = [
-        _starts_in_block(code, depths, number) for number in range(len(code.blocks))
-    ]
+    starts = [_starts_in_block(code, depths, number) for number in range(len(code.blocks))]
     for number, block_starts in enumerate(starts):
         _split(code, number, block_starts)
     clean(code)
@@ -265,9 +265,7 @@ def _retarget(terminator: Terminator, numbers: dict[int, int]) -> Terminator:
         return Jump(numbers.get(terminator.target, terminator.target))
     if isinstance(terminator, Branch):
         then, other = terminator.then, terminator.other
-        return Branch(
-            terminator.condition, numbers.get(then, then), numbers.get(other, other)
-        )
+        return Branch(terminator.condition, numbers.get(then, then), numbers.get(other, other))
     return terminator
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pagerace.compiler import footprint, interpreter, ir, liveness, points
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
-from pagerace.compiler.expressions import describe
+from pagerace.compiler.kinds import describe
 from pagerace.compiler.ir import BOOL, NONE, Code, Const, Process, Program, Property, Reg, Where
 from pagerace.compiler.lower import Lowerer, Scope
 from pagerace.compiler.memory import GlobalObject, Memory, reachable

@@ -1,10 +1,10 @@
 """The IR and its values as text, stable so that tests can compare it.
 
-    code increment
-      value.0: u32
-    block 0, point 0: load counter.value
-      live -; reads counter.value[0]; writes -
-        value.0 = load counter.value[0]           // counter.py:12
+code increment
+  value.0: u32
+block 0, point 0: load counter.value
+  live -; reads counter.value[0]; writes -
+    value.0 = load counter.value[0]           // counter.py:12
 """
 
 from __future__ import annotations
