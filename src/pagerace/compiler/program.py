@@ -8,7 +8,9 @@ from typing import Any
 
 from pagerace.compiler import footprint, interpreter, ir, liveness, points
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
+from pagerace.compiler.fold import fold
 from pagerace.compiler.kinds import describe
+from pagerace.compiler.leaks import leak_property
 from pagerace.compiler.ir import BOOL, NONE, Code, Const, Process, Program, Property, Reg, Where
 from pagerace.compiler.lower import Lowerer, Scope
 from pagerace.compiler.memory import GlobalObject, Memory, reachable
@@ -144,6 +146,10 @@ class _Compilation:
             [p for p in properties if p is not None], [], self._bounds(cpus),
         )  # fmt: skip
         self._initialise(program, setup)
+        here = Where(protocol.file, max(protocol.line, 1), 0, 1, "leak")
+        leak = leak_property(self.memory, here)
+        if leak is not None:
+            program.properties.append(leak)
         return self._finish(program)
 
     # -- steps ------------------------------------------------------------------
@@ -217,12 +223,12 @@ class _Compilation:
 
     def _finish(self, program: Program) -> Program:
         for process in program.processes:
-            _fold_constants(process.code)
+            fold(process.code)
             process.points = points.place_points(process.code)
             liveness.compute(process.code)
             footprint.compute(process.code)
         for prop in program.properties:
-            _fold_constants(prop.code)
+            fold(prop.code)
             _drop_sections(prop.code)
         codes = [p.code for p in program.processes] + [p.code for p in program.properties]
         for code in codes:
@@ -288,22 +294,6 @@ def _drop_sections(code: Code) -> None:
             i for i in block.instructions if not isinstance(i, (ir.Begin, ir.End))
         ]
     points.clean(code)
-
-
-def _fold_constants(code: Code) -> None:
-    """Loads from families that no thread writes become constants or table look-ups."""
-    for block in code.blocks:
-        for i, instruction in enumerate(block.instructions):
-            if not isinstance(instruction, ir.Load) or instruction.family.written:
-                continue
-            family, index = instruction.family, instruction.index
-            if isinstance(index, Const):
-                value = Const(family.initial[index.value], instruction.dst.type)
-                block.instructions[i] = ir.Op(instruction.dst, "convert", (value,), instruction.where)
-            else:
-                block.instructions[i] = ir.Lookup(
-                    instruction.dst, tuple(family.initial), index, instruction.where
-                )
 
 
 def _assign_cpus(threads: Sequence[Thread]) -> list[int]:

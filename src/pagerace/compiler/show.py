@@ -1,10 +1,13 @@
 """The IR and its values as text, stable so that tests can compare it.
 
-code increment
-  value.0: u32
-block 0, point 0: load counter.value
-  live -; reads counter.value[0]; writes -
-    value.0 = load counter.value[0]           // counter.py:12
+An example:
+
+    code increment
+      value.0: u32
+    block 0, point 0: load counters[0].value
+      live -; reads Counter.value[0]; writes -
+        value.0 = load Counter.value[0]              // increment:12
+        return
 """
 
 from __future__ import annotations
