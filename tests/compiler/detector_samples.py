@@ -67,6 +67,7 @@ def look() -> None:
 
 
 def follow() -> None:
+    slot.page = None
     slot.count = slot.page.value  # pyright: ignore
 
 
@@ -93,9 +94,9 @@ def divide() -> None:
 
 
 def spin() -> None:
-    n: u8 = 0
-    while n < 2:
-        n = n & 1
+    with atomic():
+        while slot.count < 9:
+            pass
 
 
 def below() -> None:

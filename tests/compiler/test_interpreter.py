@@ -82,14 +82,14 @@ def test_agents_need_not_return() -> None:
 def test_local_work_before_the_first_point_is_done_at_the_start() -> None:
     x, task = family("Page.x"), family("Task.n", count=2, private=True)
     a = Assembly()
-    two = a.op("add", const(1), 1)
+    two = a.op("add", a.load(task), 2)
     a.note("call", "unmap")
     a.store(task, two, 1)
     a.store(x, two)
     made = program([x, task], [a])
     (start,) = interpreter.starts(made)
-    assert [event.kind for event in start.events] == ["call", "store"]
-    assert not start.events[1].shared
+    assert [event.kind for event in start.events] == ["load", "call", "store"]
+    assert not start.events[2].shared
     assert start.state == State([[0], [0, 2]], [0], [{two.number: 2}])
     assert interpreter.initial(made) == start.state
 
@@ -209,6 +209,25 @@ def test_an_endless_loop_is_found() -> None:
     b.jump(0)
     with pytest.raises(interpreter.EndlessLoop):
         interpreter.initial(program([], [b]))
+
+
+@pytest.mark.parametrize("step", [1, 0])
+def test_a_loop_that_only_counts_far_is_endless_too(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreter, "BLOCKS_MAX", 1000)
+    x, own = family("Page.x"), family("Task.n", Scalar(64), private=True)
+    a = Assembly()
+    a.load(x)
+    loop, out = a.block(), a.block()
+    a.jump(loop)
+    a.at(loop).store(own, a.op("add", a.load(own), step))
+    a.branch(a.op("lt", a.load(own), 998), loop, out)
+    made = program([x, own], [a])
+    outcome = interpreter.step(made, interpreter.initial(made), 0)
+    assert outcome.kind == ("ok" if step else "endless")
+    monkeypatch.setattr(interpreter, "BLOCKS_MAX", 990)
+    assert interpreter.step(made, interpreter.initial(made), 0).kind == "endless"
 
 
 def test_branches_lookups_and_locks() -> None:

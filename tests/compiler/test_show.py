@@ -35,7 +35,7 @@ def test_a_code_as_text() -> None:
     then, after = a.block(), a.block()
     a.branch(a.op("lt", value, 3), then, after)
     a.at(then).begin("xchg Page.x")
-    a.store(x, a.op("convert", a.choose(4), to=Scalar(8)), value, "atomic")
+    a.store(x, a.op("convert", a.choose(4), to=Scalar(8, signed=True)), value, "atomic")
     a.end()
     a.jump(after)
     a.at(after).note("trace", "done {}", value)
@@ -47,7 +47,7 @@ def test_a_code_as_text() -> None:
         "  value.0: u8\n"
         "  %.1: bool\n"
         "  %.2: u8\n"
-        "  %.3: u8\n"
+        "  %.3: s8\n"
         "  %.4: Page | None\n"
         "block 0, point 0: load pages[1].x\n"
         "  live -; reads Page.x[1]; writes -\n"
@@ -57,8 +57,7 @@ def test_a_code_as_text() -> None:
         "block 1, point 1: xchg Page.x\n"
         "  live value.0; reads -; writes Page.x[*]; chooses\n"
         "    %.2 = choose 4                               // zap:4\n"
-        "    %.3 = convert %.2  (u8 -> u8)                // zap:5\n"
-        "    store atomic Page.x[value.0] = %.3           // zap:6\n"
+        "    store atomic Page.x[value.0] = %.2           // zap:6\n"
         "    jump 2\n"
         "block 2\n"
         "    trace 'done {}' value.0                      // zap:8\n"

@@ -192,7 +192,7 @@ def _run_process(
     if record and state.shown:
         values = state.shown[index] | values  # only a Note can tell the difference
     run = _Run(program, process.code, list(state.memory), dict(values), record=record)
-    run.given = choices
+    run.given, run.closed = choices, True
     kind: Literal["ok", "blocked", "failed", "endless"] = "ok"
     check = None
     try:
@@ -241,6 +241,7 @@ class _Run:
         self.program, self.code, self.memory, self.values = program, code, memory, values
         self.record = record
         self.functions: Mapping[str, Code | Callable[..., Any]] = {}
+        self.closed = False  # no pointers, no calls: all that can change is known here
         self.owned: set[int] = set()  # families copied, so that others keep the old cells
         self.given: Sequence[int] = ()
         self.point: ir.Point | None = None  # where it stopped; None for its end
@@ -250,10 +251,14 @@ class _Run:
         self.radices: list[int] = []
         self.blocks: set[int] = set()
         self.locks: list[tuple[int, int]] = []
+        # (block, choices made, values, memory) at some earlier moment of this run
+        self.snapshot: tuple[int, int, dict[int, Any], list[list[int]]] = (-1, 0, {}, [])
 
     def go(self, number: int) -> None:
         """Run from the start of block ``number``."""
-        for _ in range(BLOCKS_MAX):
+        for count in range(BLOCKS_MAX):
+            if self.closed and self.repeats(number, count):
+                break
             block = self.code.blocks[number]
             self.blocks.add(number)
             for instruction in block.instructions:
@@ -269,6 +274,20 @@ class _Run:
             if self.at_point(number):
                 return
         raise EndlessLoop(_first_where(self.code))
+
+    def repeats(self, number: int, count: int) -> bool:
+        """Has all been as it is now, so that it goes round for ever?
+
+        Only to know sooner: what is not noticed here, BLOCKS_MAX ends.
+        """
+        if number == self.snapshot[0]:
+            _, choices, values, memory = self.snapshot
+            if len(self.choices) == choices and self.values == values:
+                return self.memory == memory
+        if count >= 64 and count & (count - 1) == 0:  # 64, 128, 256 ...: longer rings too
+            memory = [cells.copy() for cells in self.memory]
+            self.snapshot = (number, len(self.choices), self.values.copy(), memory)
+        return False
 
     def at_point(self, number: int) -> bool:
         """Does block ``number`` begin with a point, where the run then stops?"""

@@ -92,6 +92,7 @@ def live_at_entry(code: Code, *, notes: bool = False) -> list[int]:
     ``notes``: let what only a Note shows count as needed.
     """
     entries = [0] * len(code.blocks)
+    effects = [_effects(block, notes=notes) for block in code.blocks]
     predecessors: list[list[int]] = [[] for _ in code.blocks]
     for number, block in enumerate(code.blocks):
         for successor in successors(block.terminator):
@@ -100,14 +101,27 @@ def live_at_entry(code: Code, *, notes: bool = False) -> list[int]:
     pending = dict.fromkeys(range(len(code.blocks)))
     while pending:
         number, _ = pending.popitem()
-        block = code.blocks[number]
-        live = live_at_exit(block, entries)
-        for instruction in reversed(block.instructions):
-            live = live_before(instruction, live, notes=notes)
+        live = live_at_exit(code.blocks[number], entries)
+        for written, read, pure in effects[number]:
+            if live & written or not pure:
+                live = live & ~written | read
         if live != entries[number]:
             entries[number] = live
             pending.update(dict.fromkeys(predecessors[number]))
     return entries
+
+
+def _effects(block: Block, *, notes: bool) -> list[tuple[int, int, bool]]:
+    """(written mask, read mask, matters only if the written is live), from the end up."""
+    effects: list[tuple[int, int, bool]] = []
+    for instruction in reversed(block.instructions):
+        if isinstance(instruction, Note) and not notes:
+            continue
+        target = destination(instruction)
+        written = 0 if target is None else 1 << target.number
+        pure = isinstance(instruction, (Op, Lookup))
+        effects.append((written, _mask(operands(instruction)), pure))
+    return effects
 
 
 def live_at_exit(block: Block, entries: list[int]) -> int:
@@ -118,17 +132,26 @@ def live_at_exit(block: Block, entries: list[int]) -> int:
     return live
 
 
-def live_before(instruction: Instruction, live: int, *, notes: bool = False) -> int:
-    """The mask before an instruction, from the mask ``live`` after it."""
-    if isinstance(instruction, Note) and not notes:
-        return live
-    target = destination(instruction)
-    if target is not None:
-        written = 1 << target.number
-        if isinstance(instruction, Op | Lookup) and not live & written:
-            return live
-        live &= ~written
-    return live | _mask(operands(instruction))
+def remove_unused(code: Code) -> bool:
+    """Remove each Op and Lookup whose result nothing needs, not even a Note.
+
+    True if there was one.
+    """
+    entries = live_at_entry(code, notes=True)
+    removed = False
+    for block in code.blocks:
+        live = live_at_exit(block, entries)
+        kept: list[Instruction] = []
+        effects = _effects(block, notes=True)
+        for instruction, (written, read, pure) in zip(
+            reversed(block.instructions), effects, strict=True
+        ):
+            if live & written or not pure:
+                live = live & ~written | read
+                kept.append(instruction)
+        removed |= len(kept) < len(block.instructions)
+        block.instructions = kept[::-1]
+    return removed
 
 
 def _mask(args: tuple[Operand, ...]) -> int:

@@ -108,6 +108,11 @@ class Loops(Expressions):
             step = last.value
         start: Value = values[0] if len(values) == 2 else Literal(0)
         stop = values[-1]
+        if isinstance(start, Literal) and isinstance(stop, Literal):
+            rounds = len(range(start.value, stop.value, step))
+            if rounds <= 1 and name not in self._stored_names(node):
+                self._straight(node, name, start.value, rounds)
+                return
         scalar = self._range_type(call, start, stop, step)
         first = self.convert(call, self.as_operand(call, start, scalar), scalar)
         limit = self.convert(call, self.as_operand(call, stop, scalar), scalar)
@@ -129,6 +134,27 @@ class Loops(Expressions):
                 self._bind_target(node.target, counter)  # pyright: ignore
 
         self._counted(node, counter, first, limit, step, target)
+
+    def _stored_names(self, node: ast.For) -> set[str]:
+        return {
+            part.id
+            for statement in node.body
+            for part in ast.walk(statement)
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+        }
+
+    def _straight(self, node: ast.For, name: str, start: int, rounds: int) -> None:
+        """A loop of one round at most is no loop."""
+        if rounds == 0:
+            return
+        known = self.variables.get(name)
+        if isinstance(known, Reg) and self.code.names[known.number] == name:
+            self.assign(node, known, self.literal(node, start, known.type))
+        else:
+            self.variables[name] = Literal(start)
+        done = self.new_block()
+        self._loop_body(node.body, done, done)
+        self.jump(done, done)
 
     def _range_type(self, node: ast.AST, start: Value, stop: Value, step: int) -> Scalar:
         """Holds every value of the counter, the one that ends the loop included."""
@@ -155,13 +181,18 @@ class Loops(Expressions):
     def _needs_own_counter(self, node: ast.For, name: str) -> bool:
         """Is the loop variable changed in the loop, or read after it?"""
         inside = {id(part) for part in ast.walk(node)}
-        for part in ast.walk(self.tree):
-            if isinstance(part, ast.Name) and part.id == name and part is not node.target:
-                if id(part) not in inside and isinstance(part.ctx, ast.Load):
-                    return True
-                if id(part) in inside and isinstance(part.ctx, ast.Store):
-                    return True
-        return False
+        if name in self._stored_names(node):
+            return True
+        # What another loop over the same name reads is that loop's own.
+        own = set(inside)
+        for other in ast.walk(self.tree):
+            if isinstance(other, ast.For) and getattr(other.target, "id", "") == name:
+                own |= {id(part) for part in ast.walk(other)}
+        return any(
+            isinstance(part, ast.Name) and part.id == name and id(part) not in own
+            and isinstance(part.ctx, ast.Load)
+            for part in ast.walk(self.tree)
+        )  # fmt: skip
 
     def _counted(
         self, node: ast.For, counter: Reg, first: Operand, limit: Operand, step: int, target: Any

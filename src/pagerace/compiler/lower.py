@@ -24,7 +24,7 @@ from pagerace.compiler.operators import ARITHMETIC
 from pagerace.compiler.ir import INT, NONE, Const, Operand, Reg, Scalar, Where
 from pagerace.compiler.loops import Loops
 from pagerace.compiler.memory import Memory
-from pagerace.compiler.source import Edits
+from pagerace.compiler.source import Edits, call_as_written
 from pagerace.lang.flow import atomic
 from pagerace.lang.structures import Struct
 
@@ -151,7 +151,7 @@ class Lowerer(Loops, Calls):
         operands = self._bind(node, function, parameters)
         if self.direct:
             return self._plain_call(node, function, operands, result)
-        self.emit(ir.Note("call", function.__name__, (), where))
+        self.emit(ir.Note("call", call_as_written(node, function), (), where))
         with self.entered(function, where) as tree:
             self.bind_parameters(tree, parameters, operands)
             value = self.body(tree, result)
@@ -258,7 +258,8 @@ class Lowerer(Loops, Calls):
         method = getattr(self, f"do_{type(node).__name__.lower()}", None)
         if method is None:
             name = type(node).__name__
-            self.fail(node, "unsupported-statement",
+            kind = "import" if name in ("Import", "ImportFrom") else "statement"
+            self.fail(node, f"unsupported-{kind}",
                       f"`{ast.unparse(node).split()[0]}` cannot be used in kernel Python",
                       label=UNSUPPORTED.get(name, ""))  # fmt: skip
         method(node)

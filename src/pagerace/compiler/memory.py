@@ -10,6 +10,7 @@ in its container's.
 from __future__ import annotations
 
 import enum
+import math
 import types
 import typing
 from collections.abc import Iterable
@@ -62,6 +63,7 @@ class Structure:
     names: list[str] = field(default_factory=list[str])
     fields: dict[str, FieldPlace] = field(default_factory=dict[str, FieldPlace])
     private: bool = False
+    threads: list[int] = field(default_factory=list[int])  # of per-thread objects
     allocated: Family | None = None
     # For each object: 1 + the cell of its owner in ``owner_family``, or 0 for no owner.
     owners: list[tuple[Family, int] | None] = field(
@@ -198,6 +200,8 @@ class Memory:
                 self.first[id(item)] = structure.count
                 structure.private |= isinstance(item, PerThread)
                 structure.names.extend(names)
+                if isinstance(item, PerThread):
+                    structure.threads.extend(range(threads))
         for name, item in objects.items():
             if isinstance(item, Array):
                 self._global_array(name, item)
@@ -221,10 +225,14 @@ class Memory:
                 if isinstance(element, type) and issubclass(element, Struct):
                     visit(element)
             done[cls] = None
+            for name, hint in field_types(cls).items():
+                cls_referred = referent(lengths_of(hint, cls.__dict__.get(name))[1])[0]
+                if isinstance(cls_referred, type) and issubclass(cls_referred, Struct):
+                    referred.append(cls_referred)
 
-        for cls in roots:
-            if isinstance(cls, type) and issubclass(cls, Struct):
-                visit(cls)
+        referred = [cls for cls in roots if isinstance(cls, type) and issubclass(cls, Struct)]
+        while referred:
+            visit(referred.pop(0))
         return list(reversed(done))
 
     def _global_array(self, name: str, item: Array[Any]) -> None:
@@ -249,6 +257,8 @@ class Memory:
                 inner.private |= structure.private
                 structure.fields[name] = Embedded(element, inner.count, lengths)
                 inner.names.extend(_element_names(structure.names, name, lengths))
+                each = math.prod(lengths)
+                inner.threads.extend(t for t in structure.threads for _ in range(each))
 
     def _leaves(self, structure: Structure) -> None:
         cls = structure.cls
@@ -277,6 +287,9 @@ class Memory:
                     place.family.initial[number] = self.encode(place.family.type, value)
 
     def _family(self, name: str, scalar: Scalar, names: list[str]) -> Family:
+        # A structure that is referred to but of which there is no object has a cell too,
+        # which nothing reaches: following the reference fails before.
+        names = names or [f"{name} of nothing"]
         family = Family(len(self.families), name, scalar, len(names), names)
         family.initial = [0] * len(names)
         self.families.append(family)
@@ -298,6 +311,23 @@ class Memory:
             structure.allocated.initial[i] = 0
         return structure.allocated
 
+    def private_cells(self, thread: int) -> dict[int, list[int]]:
+        """Family number -> cells of the per-thread objects of one thread."""
+        cells: dict[int, list[int]] = {}
+        for structure in self.structures.values():
+            if not structure.private:
+                continue
+            for place in structure.fields.values():
+                if isinstance(place, Leaf):
+                    each = math.prod(place.lengths)
+                    cells[place.family.number] = [
+                        i * each + j
+                        for i, owner in enumerate(structure.threads)
+                        if owner == thread
+                        for j in range(each)
+                    ]
+        return cells
+
     def compute_owners(self) -> None:
         """Find for each object the pool member that it is or is embedded in."""
         for structure in self.structures.values():  # containers come first
@@ -313,9 +343,7 @@ class Memory:
                     inner = self.structures[place.cls]
                     if not inner.owners:
                         inner.owners = [None] * inner.count
-                    each = 1
-                    for length in place.lengths:
-                        each *= length
+                    each = math.prod(place.lengths)
                     for i in range(structure.count * each):
                         inner.owners[place.base + i] = structure.owners[i // each]
 

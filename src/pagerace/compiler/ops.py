@@ -49,6 +49,15 @@ def _remainder(type: Scalar, a: int, b: int) -> int:
     return signed_value(type, a) % signed_value(type, b)
 
 
+def _is_minus_one(b: Any, y: Any) -> Any:
+    return b.icmp_signed("==", y, y.type(-1))
+
+
+def _safe(b: Any, y: Any) -> Any:
+    """``y``, but 1 for -1: the machine traps on the least number divided by -1."""
+    return b.select(_is_minus_one(b, y), y.type(1), y)
+
+
 def _rounds_up(b: Any, x: Any, y: Any) -> Any:
     """Has the hardware's signed division rounded a negative quotient up?"""
     remainder = b.srem(x, y)
@@ -59,13 +68,16 @@ def _rounds_up(b: Any, x: Any, y: Any) -> Any:
 def _emit_divide(b: Any, type: Scalar, x: Any, y: Any) -> Any:
     if not type.signed:
         return b.udiv(x, y)
-    return b.sub(b.sdiv(x, y), b.zext(_rounds_up(b, x, y), x.type))
+    safe = _safe(b, y)
+    quotient = b.sub(b.sdiv(x, safe), b.zext(_rounds_up(b, x, safe), x.type))
+    return b.select(_is_minus_one(b, y), b.neg(x), quotient)
 
 
 def _emit_remainder(b: Any, type: Scalar, x: Any, y: Any) -> Any:
     if not type.signed:
         return b.urem(x, y)
-    return b.add(b.srem(x, y), b.select(_rounds_up(b, x, y), y, x.type(0)))
+    safe = _safe(b, y)
+    return b.add(b.srem(x, safe), b.select(_rounds_up(b, x, safe), safe, x.type(0)))
 
 
 def _shift_left(type: Scalar, a: int, n: int) -> int:

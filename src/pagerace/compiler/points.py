@@ -22,8 +22,6 @@ from pagerace.compiler.ir import (
     Instruction,
     Jump,
     Load,
-    Lookup,
-    Op,
     Operand,
     Point,
     Store,
@@ -31,13 +29,8 @@ from pagerace.compiler.ir import (
     Wait,
     Where,
 )
-from pagerace.compiler.liveness import (
-    destination,
-    live_at_entry,
-    live_at_exit,
-    live_before,
-    successors,
-)
+from pagerace.compiler.liveness import remove_unused, successors
+from pagerace.compiler.simplify import recompute, simplify
 
 
 class SectionError(ValueError):
@@ -47,17 +40,21 @@ class SectionError(ValueError):
 def place_points(code: Code) -> list[int]:
     """Split blocks where a point stands, number the points and drop Begin and End.
 
-    Returns the block number of each point.  The code is clean afterwards.  Which
-    families are written must be known by now.  Raises SectionError.
+    Returns the block number of each point.  The code is simplified and clean then, but
+    that changes no step: at most a point that is never reached is gone.  Which families
+    are written must be known by now.  Raises SectionError.
     """
     if any(block.point is not None for block in code.blocks):
         raise ValueError(f"{code.name} has points already")
-    clean(code)
+    _tidy(code)
     depths = _section_depths(code)
     starts = [_starts_in_block(code, depths, number) for number in range(len(code.blocks))]
     for number, block_starts in enumerate(starts):
         _split(code, number, block_starts)
-    clean(code)
+    simplify(code)
+    _name_cells(code)
+    recompute(code)
+    _tidy(code)
     points = [number for number, block in enumerate(code.blocks) if block.point]
     for order, number in enumerate(points):
         point = code.blocks[number].point
@@ -161,7 +158,19 @@ def _why(instruction: Instruction) -> str:
 
 
 def _cell(family: Family, index: Operand) -> str:
-    return family.names[index.value] if isinstance(index, Const) else family.name
+    if isinstance(index, Const) and index.value < family.count:
+        return family.names[index.value]
+    return family.name  # a constant out of range stands behind a Check that fails
+
+
+def _name_cells(code: Code) -> None:
+    """Name the cell in ``why`` where only simplifying has shown which one it is."""
+    for block in code.blocks:
+        first = block.instructions[0] if block.instructions else None
+        if block.point is None or not isinstance(first, (Load, Store)):
+            continue
+        if block.point.why in (f"load {first.family.name}", f"store {first.family.name}"):
+            block.point.why = _why(first)
 
 
 def _split(code: Code, number: int, starts: list[tuple[int, Where, str]]) -> None:
@@ -186,37 +195,33 @@ def _split(code: Code, number: int, starts: list[tuple[int, Where, str]]) -> Non
 def clean(code: Code) -> None:
     """Remove what cannot run, what is computed for nothing and needless jumps.
 
-    Blocks come out in the order in which they are met, so the same graph always gets
-    the same numbers.  Loads stay, for a load is a step.  Point numbers stay in order.
+    Values known beforehand are used.  Blocks come out in the order in which they are
+    met, so the same graph always gets the same numbers.  Loads stay, for a load is a
+    step.  Not for code whose points have been placed: it is clean.
     """
-    size = None
-    while size != (size := _size(code)):  # each change makes it smaller
-        _remove_unused(code)
-        for block in code.blocks:
-            block.terminator = _simpler(code, block.terminator)
-        _move_entry(code)
-        _merge(code)
-        _renumber(code)
+    simplify(code)
+    _tidy(code)
 
 
-def _size(code: Code) -> tuple[int, int, int]:
-    branches = sum(isinstance(block.terminator, Branch) for block in code.blocks)
-    return len(code.blocks), sum(len(block.instructions) for block in code.blocks), branches
+def _tidy(code: Code) -> None:
+    _straighten(code)
+    while remove_unused(code) and _straighten(code):
+        pass  # a branch less may have left its condition unused
 
 
-def _remove_unused(code: Code) -> None:
-    """Remove each Op and Lookup whose result nothing needs, not even a Note."""
-    entries = live_at_entry(code, notes=True)
+def _straighten(code: Code) -> bool:
+    """Remove blocks that cannot run or only jump on; True if a branch is gone."""
+    branches = _branches(code)
     for block in code.blocks:
-        live = live_at_exit(block, entries)
-        kept: list[Instruction] = []
-        for instruction in reversed(block.instructions):
-            target = destination(instruction)
-            needed = target is None or live >> target.number & 1
-            if needed or not isinstance(instruction, Op | Lookup):
-                kept.append(instruction)
-                live = live_before(instruction, live, notes=True)
-        block.instructions = kept[::-1]
+        block.terminator = _simpler(code, block.terminator)
+    _move_entry(code)
+    _merge(code)
+    _renumber(code)
+    return _branches(code) < branches
+
+
+def _branches(code: Code) -> int:
+    return sum(isinstance(block.terminator, Branch) for block in code.blocks)
 
 
 def _simpler(code: Code, terminator: Terminator) -> Terminator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import types
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,7 +15,8 @@ from pagerace.compiler.leaks import leak_property
 from pagerace.compiler.ir import BOOL, NONE, Code, Const, Process, Program, Property, Reg, Where
 from pagerace.compiler.lower import Lowerer, Scope
 from pagerace.compiler.memory import GlobalObject, Memory, reachable
-from pagerace.compiler.source import Edits, function_tree
+from pagerace.compiler.private import promote
+from pagerace.compiler.source import Edits, function_tree, resolve_name
 from pagerace.lang.protocol import Function, Protocol, Thread
 from pagerace.lang.structures import Pool, bound, resolve_length
 
@@ -223,6 +225,7 @@ class _Compilation:
 
     def _finish(self, program: Program) -> Program:
         for process in program.processes:
+            promote(process.code, self.memory.private_cells(process.index))
             fold(process.code)
             process.points = points.place_points(process.code)
             liveness.compute(process.code)
@@ -230,6 +233,8 @@ class _Compilation:
         for prop in program.properties:
             fold(prop.code)
             _drop_sections(prop.code)
+        for family in program.families:
+            family.written &= not family.private  # the registers have taken their place
         codes = [p.code for p in program.processes] + [p.code for p in program.properties]
         for code in codes:
             for block in code.blocks:
@@ -237,7 +242,21 @@ class _Compilation:
                     if isinstance(instruction, ir.Check):
                         instruction.number = len(program.checks)
                         program.checks.append(instruction)
+        self._start(program)
         return program
+
+    def _start(self, program: Program) -> None:
+        """Local work up to the first point must succeed: no search could show it."""
+        try:
+            interpreter.initial(program)
+        except interpreter.CheckFailed as error:
+            self._at(error.check.where, error.check.slug,
+                     f"{error.check.slug}, before any shared memory is touched", error.check.text)  # fmt: skip
+        except interpreter.EndlessLoop as error:
+            if error.where is not None:
+                self._at(error.where, "endless-loop", "a loop without end that touches nothing", "")
+        if self.diagnostics:
+            raise CompileError(self.diagnostics)
 
     def _bounds(self, cpus: list[int]) -> dict[str, str]:
         bounds = {"CPUs": str(len(set(cpus)))}
@@ -275,16 +294,16 @@ def _track_allocation(
 
 
 def _allocates(function: Function, pool: Pool[Any]) -> bool:
-    """Does a function name the pool, itself or in a module, and one of alloc and free?"""
+    """Does a function call ``alloc`` or ``free`` of this very pool?"""
     mentioned = function.__code__.co_names
     if "alloc" not in mentioned and "free" not in mentioned:
         return False
-    scopes: list[dict[str, Any]] = [function.__globals__]
-    for name in mentioned:
-        module = function.__globals__.get(name)
-        if isinstance(module, types.ModuleType):
-            scopes.append(vars(module))
-    return any(scope.get(name) is pool for scope in scopes for name in mentioned)
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr in ("alloc", "free")
+        and resolve_name(node.value, function.__globals__) is pool
+        for node in ast.walk(function_tree(function))
+    )
 
 
 def _drop_sections(code: Code) -> None:

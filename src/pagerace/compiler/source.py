@@ -48,6 +48,15 @@ def function_tree(function: Function) -> ast.FunctionDef:
         ) from None
 
 
+def resolve_name(name: ast.expr, scope: dict[str, Any]) -> Any:
+    """The global that ``name`` or ``module.name`` stands for, or None."""
+    if isinstance(name, ast.Name):
+        return scope.get(name.id)
+    if isinstance(name, ast.Attribute):
+        return getattr(resolve_name(name.value, scope), name.attr, None)
+    return None
+
+
 def calls(node: ast.AST, function: Function, resolve: Callable[[ast.expr], Any]) -> bool:
     """Does a statement call ``function``, itself or in a nested expression?"""
     return any(
@@ -83,11 +92,7 @@ class Edits:
 
     def _apply(self, edit: Edit, tree: ast.FunctionDef, function: Function) -> bool:
         def resolve(name: ast.expr) -> Any:
-            if isinstance(name, ast.Name):
-                return function.__globals__.get(name.id)
-            if isinstance(name, ast.Attribute):
-                return getattr(resolve(name.value), name.attr, None)
-            return None
+            return resolve_name(name, function.__globals__)
 
         if edit.kind == "force":
             force = _Force(edit.condition, edit.value)
@@ -134,3 +139,15 @@ class _Force(ast.NodeTransformer):
             self.done = True
             return ast.copy_location(ast.Constant(self.value), node)
         return self.generic_visit(node)
+
+
+CALL_WIDTH_MAX = 40  # of a call in a diagram; a longer one is named without arguments
+
+
+def call_as_written(node: ast.Call, function: Function) -> str:
+    """``spin_lock(pmd.ptl)``: what a diagram calls this call."""
+    parts = [*map(ast.unparse, node.args)]
+    parts += [f"{keyword.arg}={ast.unparse(keyword.value)}" for keyword in node.keywords]
+    text = f"{function.__name__}({', '.join(parts)})"
+    # A brace would be taken for a place where a value goes.
+    return text if len(text) <= CALL_WIDTH_MAX and "{" not in text else function.__name__

@@ -1,5 +1,6 @@
 """What an author of kernel Python imports.  Standard library only."""
 
+from pagerace.lang import integers
 from pagerace.lang.access import (
     READ_ONCE,
     WRITE_ONCE,
@@ -45,3 +46,43 @@ from pagerace.lang.structures import (
     per_thread,
     pool,
 )
+
+__all__ = [
+    "Array",
+    "BitStruct",
+    "Config",
+    "HOLDS",
+    "Pool",
+    "READ_ONCE",
+    "Ref",
+    "Struct",
+    "WRITE_ONCE",
+    "agent",
+    "array",
+    "atomic",
+    "bound",
+    "bug_on",
+    "choose",
+    "cmpxchg",
+    "drop",
+    "force",
+    "lock_order",
+    "mutant",
+    "per_thread",
+    "pool",
+    "protocol",
+    "smp_load_acquire",
+    "smp_mb",
+    "smp_processor_id",
+    "smp_rmb",
+    "smp_store_release",
+    "smp_wmb",
+    "swap",
+    "thread",
+    "thread_index",
+    "trace",
+    "violates",
+    "wait_until",
+    "xchg",
+]
+__all__ += integers.__all__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from pagerace.lang.structures import KernelPythonError
 
@@ -13,7 +13,7 @@ class WouldBlock(KernelPythonError):
 
 
 @contextlib.contextmanager
-def atomic() -> Iterator[None]:
+def atomic() -> Generator[None]:
     """Make all shared accesses inside one step.  It only coarsens.
 
     If a ``wait_until`` inside does not hold, no part of the section has happened.
@@ -41,7 +41,7 @@ def choose(n: int) -> int:
 
 
 @contextlib.contextmanager
-def choosing(chooser: Callable[[int], int]) -> Iterator[None]:
+def choosing(chooser: Callable[[int], int]) -> Generator[None]:
     """Let ``chooser(n)`` answer ``choose(n)`` in plain Python."""
     global _chooser
     saved, _chooser = _chooser, chooser

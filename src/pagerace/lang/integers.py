@@ -10,6 +10,9 @@ is how ``WRITE_ONCE(page.flags, 1)`` finds the place in plain Python, where the
 compiler finds it in the source.
 """
 
+# What editors see of this module is integers.pyi; the names made in loops are there.
+# pyright: basic
+
 from __future__ import annotations
 
 from typing import Any, ClassVar
@@ -17,9 +20,6 @@ from typing import Any, ClassVar
 __all__ = [
     *(f"u{bits}" for bits in range(1, 65)),
     *(f"s{bits}" for bits in (8, 16, 32, 64)),
-    "PlainInt",
-    "SizedInt",
-    "wrap",
 ]
 
 

@@ -22,9 +22,18 @@ import enum
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, dataclass_transform
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    TypeAlias,
+    TypeVar,
+    cast,
+    dataclass_transform,
+)
 
 from pagerace.lang import integers
 from pagerace.lang.integers import SizedInt
@@ -116,7 +125,7 @@ def initial_value(hint: Any, default: Any) -> Any:
     """What a field holds before anything is written: zero, none, or its default."""
     if isinstance(default, ArrayDefault):
         (element,) = typing.get_args(hint)
-        return Array(element, resolve_length(default.length))
+        return cast(Any, Array)(element, resolve_length(default.length))
     if is_reference(hint):
         return default
     if isinstance(hint, type) and issubclass(hint, Struct):
@@ -310,7 +319,7 @@ class Pool(Generic[S]):
 
     def allocated(self, item: S) -> bool:
         """Is this object allocated?  For properties; code has its own means to know."""
-        return self._all() is not None and self._allocated[self.index(item)]
+        return bool(self._all()) and self._allocated[self.index(item)]
 
 
 def pool(cls: type[S], length: Length) -> Pool[S]:
@@ -341,14 +350,14 @@ def per_thread(cls: type[S]) -> PerThread[S]:
     return PerThread(cls)
 
 
-_bound: dict[type, Any] = {}
+_bound: dict[Any, Any] = {}
 
 
 class ConfigMeta(type):
     """``Machine.cpus`` reads the value that is bound now, else the class's default."""
 
     def __getattribute__(cls, name: str) -> Any:
-        if not name.startswith("_") and cls in _bound and name in field_types(cls):
+        if not name.startswith("_") and _bound.get(cls) is not None and name in field_types(cls):
             return object.__getattribute__(_bound[cls], name)
         return super().__getattribute__(name)
 
@@ -382,7 +391,7 @@ class Config(metaclass=ConfigMeta):
 
 
 @contextlib.contextmanager
-def bound(*configs: Config) -> Iterator[None]:
+def bound(*configs: Config) -> Generator[None]:
     """Bind parameters while plain Python or the compiler runs what is inside."""
     saved = dict(_bound)
     _bound.update({type(config): config for config in configs})

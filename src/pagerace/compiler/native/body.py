@@ -14,8 +14,9 @@ from pagerace.compiler import ir, ops
 from pagerace.compiler.ir import Code, Const, Operand, Reg, Scalar
 from pagerace.compiler.liveness import operands
 from pagerace.compiler.native import text
+from pagerace.compiler.native.cells import known_index
 from pagerace.compiler.native.flow import Flow, members
-from pagerace.compiler.native.text import I1, I8, I64, Builder, Module, Type, Value
+from pagerace.compiler.native.text import I64, Builder, Module, Type, Value
 
 
 def scalar_type(scalar: Scalar) -> Type:
@@ -34,21 +35,6 @@ def constant(value: int, scalar: Scalar) -> Value:
     return scalar_type(scalar)(value)
 
 
-def resize(b: Builder, value: Value, to: Type) -> Value:
-    """``value`` with zeros added at the top, or cut, to have the type ``to``."""
-    if value.type.name == to.name:
-        return value
-    if value.type.name == "ptr":
-        value = b.value(I64, f"ptrtoint ptr {value.text} to i64")
-        return resize(b, value, to)
-    if to.name == "ptr":
-        value = resize(b, value, I64)
-        return b.value(to, f"inttoptr i64 {value.text} to ptr")
-    if value.type.width < to.width:
-        return b.zext(value, to)
-    return b.trunc(value, to)
-
-
 class Body:
     """Emits the blocks of ``code`` into ``builder``; labels start with ``prefix``."""
 
@@ -59,6 +45,7 @@ class Body:
         self.prefix = prefix
         self.splits = 0
         self.flow: Flow
+        self.node = -1
         self.values: dict[int, Value] = {}
         self.dirty = 0  # merged variables to write back at the end of the node
         self.ends: dict[int, dict[int, Value]] = {}
@@ -101,7 +88,7 @@ class Body:
     def block_ends(self, number: int) -> None:
         """Before the terminator of a block."""
 
-    # -- variables --------------------------------------------------------------------------
+    # -- variables --------------------------------------------------------------------
 
     def variable_type(self, variable: int) -> Type:
         if variable < len(self.code.registers):
@@ -138,9 +125,9 @@ class Body:
         return self.read(operand.number)
 
     def assign(self, register: Reg, value: Value) -> None:
-        self.write(register.number, resize(self.b, value, scalar_type(register.type)))
+        self.write(register.number, self.b.resize(value, scalar_type(register.type)))
 
-    # -- nodes ----------------------------------------------------------------------------------
+    # -- nodes ------------------------------------------------------------------------
 
     def label(self, node: int) -> str:
         return f"{self.prefix}b{node}"
@@ -155,7 +142,10 @@ class Body:
 
     def write_back(self) -> None:
         """Bring merged variables to their memory before control leaves the node."""
-        for variable in members(self.dirty & self.flow.merged):
+        wanted = 0
+        for node in self.flow.successors[self.node]:
+            wanted |= self.flow.wanted[node]
+        for variable in members(self.dirty & wanted):
             self.b.store(self.values[variable], self.home(variable))
         self.ends[self.node] = self.values
 
@@ -164,7 +154,6 @@ class Body:
 
         In the current block, which leads to ``node``.
         """
-        self.node, self.values = node, {}
         for variable in members(variables & self.flow.wanted[node]):
             self.b.store(self.initial(variable), self.home(variable))
 
@@ -189,6 +178,16 @@ class Body:
         else:
             self.returns(terminator)
 
+    def block_successors(self, number: int) -> Sequence[int]:
+        """The blocks that may follow block ``number``."""
+        terminator = self.code.blocks[number].terminator
+        if isinstance(terminator, ir.Jump):
+            return (terminator.target,)
+        if isinstance(terminator, ir.Branch):
+            then, other = terminator.then, terminator.other
+            return (then,) if then == other else (then, other)
+        return ()
+
     def target(self, number: int) -> str:
         """The label of the node that a terminator naming block ``number`` leads to."""
         return self.label(number)
@@ -206,7 +205,7 @@ class Body:
         self.b.branch(condition, following, other, likely=True)
         self.b.label(following)
 
-    # -- instructions -----------------------------------------------------------------------
+    # -- instructions -----------------------------------------------------------------
 
     def op(self, instruction: ir.Op) -> None:
         operation = ops.TABLE[instruction.name]
@@ -228,17 +227,16 @@ class Body:
         """``numbers[index]``: shifted out of one word if they fit, else from memory."""
         b = self.b
         if index.constant is not None:
-            return type(numbers[index.constant])
+            return type(numbers[known_index(index, len(numbers))])
         if len(set(numbers)) == 1:
             return type(numbers[0])
         if len(numbers) * type.width <= 64:
             packed = sum(number << i * type.width for i, number in enumerate(numbers))
-            shift = b.mul(resize(b, index, I64), I64(type.width))
-            return resize(b, b.lshr(I64(packed), shift), type)
-        element = text.integer(stored_bits(type.width))
-        name = self.module.table(element.width, tuple(numbers))
-        address = b.element(element, name, resize(b, index, I64))
-        return resize(b, b.load(element, address), type)
+            shift = b.mul(b.resize(index, I64), I64(type.width))
+            return b.resize(b.lshr(I64(packed), shift), type)
+        bits = stored_bits(type.width)
+        name = self.module.table(bits, tuple(numbers))
+        return b.load(type, b.element(bits, name, b.resize(index, I64)), bits)
 
     def load(self, instruction: ir.Load) -> None:
         self.assign(instruction.dst, self.load_cell(instruction))
@@ -260,39 +258,37 @@ class Body:
         """For markers, fences and notes: native code runs one instruction at a time."""
 
     def pointer_load(self, instruction: ir.PtrLoad) -> None:
-        element, address = self.element(instruction.pointer, instruction.index)
-        self.assign(instruction.dst, self.b.load(element, address))
+        type, bits, address = self.element(instruction.pointer, instruction.index)
+        self.assign(instruction.dst, self.b.load(type, address, bits))
 
     def pointer_store(self, instruction: ir.PtrStore) -> None:
-        element, address = self.element(instruction.pointer, instruction.index)
-        self.b.store(resize(self.b, self.operand(instruction.value), element), address)
+        type, bits, address = self.element(instruction.pointer, instruction.index)
+        value = self.b.resize(self.operand(instruction.value), type)
+        self.b.store(value, address, bits)
 
     def pointer_offset(self, instruction: ir.PtrOffset) -> None:
-        _, address = self.element(instruction.pointer, instruction.index)
-        self.assign(instruction.dst, address)
+        self.assign(
+            instruction.dst, self.element(instruction.pointer, instruction.index)[2]
+        )
 
     def prefetch(self, instruction: ir.Prefetch) -> None:
-        _, address = self.element(instruction.pointer, instruction.index)
+        address = self.element(instruction.pointer, instruction.index)[2]
         self.module.declare("llvm.prefetch", "void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         # For reading (0), with high locality (3), data (1).
         self.b.line(
             f"call void @llvm.prefetch.p0(ptr {address.text}, i32 0, i32 3, i32 1)"
         )
 
-    def element(self, pointer: Operand, index: Operand) -> tuple[Type, Value]:
-        """The type of ``pointer``'s elements and the address of one of them."""
+    def element(self, pointer: Operand, index: Operand) -> tuple[Type, int, Value]:
+        """The type of an element, its width in memory, and its address."""
         scalar = pointer.type.element
         assert scalar is not None, "a pointer has an element type"
-        element = I8
-        if scalar.kind == "ptr":
-            element = text.POINTER
-        else:
-            element = text.integer(stored_bits(scalar.bits))
-        base, offset = self.operand(pointer), self.operand(index)
-        if offset.type.width < 64:
-            signed = index.type.signed
-            offset = (self.b.sext if signed else self.b.zext)(offset, I64)
-        return element, self.b.element(element, base.text, offset)
+        type = scalar_type(scalar)
+        bits = 64 if type is text.POINTER else stored_bits(scalar.bits)
+        place = self.operand(index)
+        extend = self.b.sext if index.type.signed else self.b.zext
+        place = extend(place, I64) if place.type.width < 64 else place
+        return type, bits, self.b.element(bits, self.operand(pointer).text, place)
 
 
 def effects(code: Code, number: int) -> tuple[int, int]:

@@ -68,14 +68,16 @@ def groups(slots: Sequence[Slot]) -> list[Group]:
 
 def words_of(slots: Sequence[Slot], index: int | None) -> int:
     """The words, as a mask, that hold cell ``index``, or any cell if it is None."""
-    chosen = slots if index is None else slots[index : index + 1]
+    chosen = slots if index is None else [slots[index if index < len(slots) else 0]]
     return reduce(lambda mask, slot: mask | 1 << slot.word, chosen, 0)
 
 
-def load(b: Builder, slots: Sequence[Slot], index: Value, word: Callable[[int], Value]) -> Value:
+def load(
+    b: Builder, slots: Sequence[Slot], index: Value, word: Callable[[int], Value]
+) -> Value:
     """The value of cell ``index``; ``word(n)`` is the current value of word n."""
     if index.constant is not None or len(slots) == 1:
-        slot = slots[index.constant or 0]
+        slot = slots[known_index(index, len(slots))]
         return extract(b, word(slot.word), slot)
     index = _wide(b, index)
     runs = groups(slots)
@@ -101,7 +103,7 @@ def store(
 ) -> None:
     """Replace cell ``index``: ``set_word(n, w)`` gets each word that may have changed."""
     if index.constant is not None or len(slots) == 1:
-        slot = slots[index.constant or 0]
+        slot = slots[known_index(index, len(slots))]
         set_word(slot.word, insert(b, word(slot.word), slot, value))
         return
     index = _wide(b, index)
@@ -120,6 +122,12 @@ def store(
                 here = b.and_(here, after)
             changed = b.select(here, changed, word(run.word))
         set_word(run.word, changed)
+
+
+def known_index(index: Value, count: int) -> int:
+    """The constant index.  Out of range it stands where a Check has surely failed."""
+    number = index.constant or 0
+    return number if number < count else 0
 
 
 def _wide(b: Builder, index: Value) -> Value:

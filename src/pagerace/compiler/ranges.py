@@ -1,0 +1,133 @@
+"""The numbers that a register can hold: an interval of bit patterns for each.
+
+One interval for the whole code, whatever the order in which it runs.  That bounds an
+index such as ``cpu * entries + page``, and so the cells that a step can touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from pagerace.compiler import ops
+from pagerace.compiler.ir import Choose, Code, Const, Instruction, Lookup, Op, Operand, Scalar
+from pagerace.compiler.liveness import destination, live_at_entry
+
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+
+Interval: TypeAlias = tuple[int, int]  # the least and the greatest, both possible
+
+_ROUNDS_MAX = 4  # after which what still grows may be anything, as a loop counter
+
+
+def intervals(code: Code) -> list[Interval | None]:
+    """The interval of each register; None for one that is never written."""
+    found: list[Interval | None] = [None] * len(code.registers)
+    unset = live_at_entry(code)[0]  # read before it is written: 0, or an argument
+    for number, scalar in enumerate(code.registers):
+        if unset >> number & 1:
+            found[number] = (0, 0)
+        if any(parameter.number == number for parameter in code.parameters):
+            found[number] = _whole(scalar)
+    instructions = [
+        i for block in code.blocks for i in block.instructions if destination(i) is not None
+    ]
+    for turn in range(_ROUNDS_MAX + 2):
+        changed = False
+        for instruction in instructions:
+            changed |= _widen(code, found, instruction, turn)
+        if not changed:
+            return found
+    raise AssertionError("an interval that is everything cannot grow")
+
+
+def interval(found: list[Interval | None], operand: Operand) -> Interval:
+    """The interval of an operand."""
+    if isinstance(operand, Const):
+        return operand.value, operand.value
+    known = found[operand.number]
+    return _whole(operand.type) if known is None else known
+
+
+def decided(name: str, type: Scalar, a: Interval, b: Interval) -> int | None:
+    """The result of a comparison for all numbers of two intervals, if it is one."""
+    if name in ("eq", "ne"):
+        equal = None
+        if a[1] < b[0] or b[1] < a[0]:
+            equal = 0
+        elif a[0] == a[1] == b[0] == b[1]:
+            equal = 1
+        return equal if equal is None or name == "eq" else 1 - equal
+    if name not in COMPARISONS or not _counts_up(type, a, b):
+        return None
+    # A comparison is monotone: where the extremes agree, so does all between.
+    meaning = ops.TABLE[name].meaning
+    one, other = meaning(type, a[0], b[1]), meaning(type, a[1], b[0])
+    return one if one == other else None
+
+
+def _widen(
+    code: Code, found: list[Interval | None], instruction: Instruction, turn: int
+) -> bool:
+    """Let the destination also hold what this gives; True if that is new."""
+    target = destination(instruction)
+    assert target is not None
+    new = _result(found, instruction, target.type)
+    old = found[target.number]
+    if new is None or (old is not None and old[0] <= new[0] and new[1] <= old[1]):
+        return False
+    both = new if old is None else (min(old[0], new[0]), max(old[1], new[1]))
+    found[target.number] = both if turn < _ROUNDS_MAX else _whole(code.registers[target.number])
+    return True
+
+
+def _result(
+    found: list[Interval | None], instruction: Instruction, type: Scalar
+) -> Interval | None:
+    """What an instruction gives; None as long as it cannot have been reached."""
+    if isinstance(instruction, Lookup):
+        return min(instruction.table), max(instruction.table)
+    if isinstance(instruction, Choose):
+        _, greatest = interval(found, instruction.n)
+        signed = instruction.n.type.signed
+        return _whole(type) if signed or not greatest else (0, greatest - 1)
+    if not isinstance(instruction, Op):
+        return _whole(type)
+    for arg in instruction.args:
+        if not isinstance(arg, Const) and found[arg.number] is None:
+            return None
+    rule = _RULES.get(instruction.name)
+    args = [interval(found, arg) for arg in instruction.args]
+    if rule is None or not _counts_up(instruction.args[0].type, *args):
+        return _whole(type)
+    low, high = rule(*args)
+    return (low, high) if low >= 0 and high < 1 << type.bits else _whole(type)
+
+
+def _counts_up(type: Scalar, *args: Interval) -> bool:
+    """Are the bit patterns also the numbers: no sign bit set?"""
+    return not type.signed or all(high >> (type.bits - 1) == 0 for _, high in args)
+
+
+def _whole(scalar: Scalar) -> Interval:
+    return 0, (1 << scalar.bits) - 1
+
+
+def _mask_above(a: Interval, b: Interval) -> int:
+    return (1 << max(a[1].bit_length(), b[1].bit_length())) - 1
+
+
+_RULES: dict[str, Callable[..., Interval]] = {
+    "convert": lambda a: a,
+    "truth": lambda a: (int(a[0] > 0), int(a[1] > 0)),
+    "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
+    "sub": lambda a, b: (a[0] - b[1], a[1] - b[0]),
+    "mul": lambda a, b: (a[0] * b[0], a[1] * b[1]),
+    "and": lambda a, b: (0, min(a[1], b[1])),
+    "or": lambda a, b: (max(a[0], b[0]), _mask_above(a, b)),
+    "xor": lambda a, b: (0, _mask_above(a, b)),
+    "div": lambda a, b: (a[0] // max(b[1], 1), a[1] // max(b[0], 1)),
+    "mod": lambda a, b: (0, min(a[1], max(b[1], 1) - 1)),
+    "shr": lambda a, b: (a[0] >> min(b[1], 64), a[1] >> min(b[0], 64)),
+    "select": lambda c, a, b: (min(a[0], b[0]), max(a[1], b[1])),
+}  # min and max of comparisons stay (0, 1), the whole of a bool
