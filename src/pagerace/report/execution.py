@@ -156,9 +156,10 @@ class Execution:
         return json.dumps(self.to_document(), indent=indent, ensure_ascii=False)
 
     def to_document(self) -> dict[str, Any]:
-        """The document as plain dictionaries and lists, the schema first."""
+        """The document as plain dictionaries and lists, what identifies it first."""
         document = asdict(self)
-        return {"schema": document.pop("schema"), "tool": document.pop("tool")} | document
+        first = ("schema", "tool", "protocol", "verdict", "violation", "schedule")
+        return {key: document[key] for key in first} | document
 
     @staticmethod
     def from_json(text: str) -> Execution:
@@ -168,7 +169,7 @@ class Execution:
         except json.JSONDecodeError as error:
             raise DocumentError(
                 f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
-                + (" (is the file cut off?)" if error.pos >= len(text.rstrip()) else "")
+                + (" (is the file cut off?)" if _is_cut_off(text, error) else "")
             ) from None
         return Execution.from_document(document)
 
@@ -184,6 +185,11 @@ class Execution:
         execution = _read(Execution, document, "")
         _check_numbers(execution)
         return execution
+
+
+def _is_cut_off(text: str, error: json.JSONDecodeError) -> bool:
+    """Does the text end where more is needed?"""
+    return error.msg.startswith("Unterminated") or error.pos >= len(text.rstrip())
 
 
 def _named(value: Any) -> str:

@@ -26,11 +26,9 @@ from pagerace.lang.structures import Config
 
 
 class Engine(Config):
-    """Sizes of the program at hand: 64-bit words per state, threads and agents."""
+    """What is known when the loops are compiled: 64-bit words per state."""
 
     words: int = 1
-    processes: int = 1
-    locks: int = 0
 
 
 SHARD_BITS: Final = 6
@@ -64,6 +62,8 @@ RANK: Final = 9  # states of the level that are expanded
 SIZE: Final = 10  # states of the level
 STATES: Final = 11
 LOCK_SUM: Final = 12
+PROCESSES: Final = 13
+LOCKS_KNOWN: Final = 14  # number of locks that have an order
 CONTROL_WORDS: Final = 16
 
 # Words of ``tally``, one array for each worker.
@@ -145,9 +145,9 @@ def put(
 def expand_state(
     source: ptr[u64],
     identity: u64,
+    control: ptr[u64],
     buffer: ptr[u64],
     fill: ptr[u64],
-    capacity: u64,
     scratch: ptr[u64],
     context: ptr[u64],
     tally: ptr[u64],
@@ -157,13 +157,13 @@ def expand_state(
         tally[VIOLATED] = tally[VIOLATED] + 1
     seen: u64 = 0
     failed: u64 = 0
-    for process in range(Engine.processes):
+    for process in range(control[PROCESSES]):
         context[GIVEN] = 0
         while True:
             context[MADE] = 0
             outcome: u64 = step(process, source, scratch, context)
             if outcome == 0:
-                if put(scratch, identity, buffer, fill, capacity) == 0:
+                if put(scratch, identity, buffer, fill, control[CAPACITY]) == 0:
                     return 0
                 seen += 1
             elif outcome > 2:
@@ -227,7 +227,7 @@ def expand(
             source = offset(states, (shard_number * control[STRIDE] + index) * Engine.words)
             identity: u64 = (shard_number << INDEX_BITS) | index
             if expand_state(
-                source, identity, buffer, fill, control[CAPACITY], scratch, context, tally
+                source, identity, control, buffer, fill, scratch, context, tally
             ) == 0:
                 take_back(identity, buffer, fill, control[CAPACITY])
                 return rank
@@ -261,6 +261,14 @@ def bits_for(states: u64, bits: u64) -> u64:
     return enough
 
 
+def same(one: ptr[u64], other: ptr[u64]) -> u64:
+    """1 if two states are equal."""
+    difference: u64 = 0
+    for word in range(Engine.words):
+        difference = difference | (one[word] ^ other[word])
+    return 1 if difference == 0 else 0
+
+
 def find(
     state: ptr[u64], value: u64, first: ptr[u64], table: ptr[u32], bits: u64
 ) -> u64:
@@ -274,11 +282,51 @@ def find(
             return NONE
         if ((slot ^ fingerprint) >> bits) == 0:
             index: u64 = (slot & mask) - 1
-            known = offset(first, index * Engine.words)
-            difference: u64 = 0
+            if same(offset(first, index * Engine.words), state) != 0:
+                return index
+        position = (position + 1) & mask
+
+
+def approach(records: ptr[u64], number: u64, first: ptr[u64], table: ptr[u32], bits: u64) -> None:
+    """Go from a record's slot to the first that is empty or has its fingerprint.
+
+    The slots passed are taken for good, so the record's hash is moved to where the
+    search will go on, and the state that may be the same is fetched.
+    """
+    place: u64 = number * (Engine.words + 1) + Engine.words
+    tag: u64 = records[place]
+    value: u64 = tag >> 32
+    position: u64 = value >> (32 - bits)
+    fingerprint: u64 = (value << bits) & LOW_32
+    mask: u64 = (u64(1) << bits) - 1
+    slot: u64 = table[position]
+    while slot != 0 and ((slot ^ fingerprint) >> bits) != 0:
+        position = (position + 1) & mask
+        slot = table[position]
+    prefetch(first, ((slot - 1) & mask) * Engine.words if slot != 0 else 0)
+    moved: u64 = (position << (32 - bits)) | (fingerprint >> bits)
+    records[place] = (moved << 32) | (tag & LOW_32)
+
+
+def settle(
+    record: ptr[u64], count: u64, first: ptr[u64], table: ptr[u32], bits: u64
+) -> u64:
+    """The index of the record's state in its shard: ``count`` if it was new."""
+    value: u64 = record[Engine.words] >> 32
+    position: u64 = value >> (32 - bits)
+    fingerprint: u64 = (value << bits) & LOW_32
+    mask: u64 = (u64(1) << bits) - 1
+    while True:
+        slot: u64 = table[position]
+        if slot == 0:
+            fresh = offset(first, count * Engine.words)
             for word in range(Engine.words):
-                difference = difference | (known[word] ^ state[word])
-            if difference == 0:
+                fresh[word] = record[word]
+            table[position] = u32(fingerprint | (count + 1))
+            return count
+        if ((slot ^ fingerprint) >> bits) == 0:
+            index: u64 = (slot & mask) - 1
+            if same(offset(first, index * Engine.words), record) != 0:
                 return index
         position = (position + 1) & mask
 
@@ -295,55 +343,32 @@ def insert_part(
 ) -> None:
     """Append the new ones of ``number`` records to a shard whose table has room.
 
-    ``first`` is the shard's first state.  The record of one of the next level is noted
-    in ``forward`` of its source.  Three records are in flight at a time: one whose slot
-    is fetched, one whose state is, and one that is settled.  Fetching runs past the end
-    of the buffer, where any content is harmless.
+    ``first`` is the shard's first state.  Three records are in flight at a time: one
+    whose slot is fetched, one that approaches and has its state fetched, one that is
+    settled.  A successor in the next level is noted in ``forward`` of its source.
     """
     bits: u64 = row[BITS]
-    mask: u64 = (u64(1) << bits) - 1
     count: u64 = row[COUNT]
     end: u64 = row[END]
-    for early in range(min(number, 2 * AHEAD)):
-        prefetch(table, records[early * (Engine.words + 1) + Engine.words] >> (64 - bits))
-    for number_done in range(number):
-        record = offset(records, number_done * (Engine.words + 1))
-        far: u64 = record[2 * AHEAD * (Engine.words + 1) + Engine.words]
-        prefetch(table, far >> (64 - bits))
-        near: u64 = record[AHEAD * (Engine.words + 1) + Engine.words] >> 32
-        guess: u64 = table[near >> (32 - bits)]
-        alike: bool = ((guess ^ ((near << bits) & LOW_32)) >> bits) == 0
-        prefetch(first, ((guess - 1) & mask) * Engine.words if alike else 0)
-
-        value: u64 = record[Engine.words] >> 32
-        position: u64 = value >> (32 - bits)
-        fingerprint: u64 = (value << bits) & LOW_32
-        index: u64 = count
-        while True:
-            slot: u64 = table[position]
-            if slot == 0:
-                fresh = offset(first, count * Engine.words)
-                for word in range(Engine.words):
-                    fresh[word] = record[word]
+    size: u64 = Engine.words + 1
+    for early in range(min(number, AHEAD)):
+        prefetch(table, records[early * size + Engine.words] >> (64 - bits))
+    for turn in range(number + AHEAD):
+        if turn < number:
+            # Past the end of the buffer any content gives a harmless address.
+            prefetch(table, records[(turn + AHEAD) * size + Engine.words] >> (64 - bits))
+            approach(records, turn, first, table, bits)
+        if turn >= AHEAD:
+            record = offset(records, (turn - AHEAD) * size)
+            index: u64 = settle(record, count, first, table, bits)
+            if index == count:
                 forward[shard * stride + count] = NONE
                 count += 1
-                table[position] = u32(fingerprint | count)
-                break
-            if ((slot ^ fingerprint) >> bits) == 0:
-                index = (slot & mask) - 1
-                known = offset(first, index * Engine.words)
-                difference: u64 = 0
-                for word in range(Engine.words):
-                    difference = difference | (known[word] ^ record[word])
-                if difference == 0:
-                    break
-                index = count
-            position = (position + 1) & mask
-        if index >= end:
-            source: u64 = record[Engine.words] & LOW_32
-            forward[(source >> INDEX_BITS) * stride + (source & INDEX_MASK)] = u32(
-                (shard << INDEX_BITS) | index
-            )
+            if index >= end:
+                source: u64 = record[Engine.words] & LOW_32
+                forward[(source >> INDEX_BITS) * stride + (source & INDEX_MASK)] = u32(
+                    (shard << INDEX_BITS) | index
+                )
     row[COUNT] = count
 
 
@@ -429,10 +454,10 @@ def next_level(shards: ptr[u64], control: ptr[u64], levels: ptr[u32]) -> u64:
     return size
 
 
-def sum_locks(context: ptr[u64]) -> u64:
+def sum_locks(control: ptr[u64], context: ptr[u64]) -> u64:
     """A number that grows whenever a pair of locks is newly seen in some order."""
     total: u64 = 0
-    for lock in range(Engine.locks):
+    for lock in range(control[LOCKS_KNOWN]):
         total += context[LOCK_ORDER + lock]
     return total
 
@@ -482,10 +507,10 @@ def run(
                 return NO_STATES
         if tally[FAILED] + tally[STUCK] + tally[VIOLATED] != 0:
             return FOUND
-        if Engine.locks > 0:
-            if sum_locks(context) != control[LOCK_SUM]:
-                control[LOCK_SUM] = sum_locks(context)
-                return LOCKS
+        locks: u64 = sum_locks(control, context)
+        if locks != control[LOCK_SUM]:
+            control[LOCK_SUM] = locks
+            return LOCKS
         if next_level(shards, control, levels) == 0:
             return DONE
         if control[SIZE] > control[LARGE]:

@@ -1,0 +1,12 @@
+"""Every interleaving of a program: ``check`` searches, ``reproduce`` runs one of them.
+
+Start reading in ``check.py``; ``engine.py`` has the loops in which the time goes.
+"""
+
+from pagerace.search.check import check
+from pagerace.search.replay import Mismatch
+from pagerace.search.reproduce import reproduce
+from pagerace.search.result import Result, TooManyChoices
+from pagerace.search.schedule import ScheduleError
+
+__all__ = ["Mismatch", "Result", "ScheduleError", "TooManyChoices", "check", "reproduce"]

@@ -1,0 +1,285 @@
+"""The two sentences of "Why": which access came between, and what would have passed.
+
+    CPU0 read pmd == 0 (numa.py:58) between CPU1's store to pmd (numa.py:40) and store to
+    pmd (numa.py:44).  If CPU1 runs both without CPU0 in between, the property holds
+    (nearest passing execution).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pagerace.compiler import interpreter, show
+from pagerace.compiler.ir import Program, Where
+from pagerace.compiler.layout import Layout
+from pagerace.compiler.state import Event
+from pagerace.report.execution import Violation
+from pagerace.search.loops import Loops
+from pagerace.search.nearest import Passing, Trials, nearest_passing
+from pagerace.search.replay import Run
+from pagerace.search.violations import waiting_in
+
+_LOCK = re.compile(r"(^|_)(try|un)?lock(_|$)|^(down|up)_(read|write)")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """``functions`` are the racing ones, that of the last step first."""
+
+    sentences: list[str]
+    functions: list[str]
+
+
+@dataclass(frozen=True)
+class _Access:
+    """A shared load or store of a process."""
+
+    process: int
+    event: Event
+
+    @property
+    def is_store(self) -> bool:
+        return self.event.kind == "store"
+
+    def conflicts(self, other: _Access) -> bool:
+        """Do both touch the same cell, and one of them write it?"""
+        same = self.event.object == other.event.object
+        return same and (self.is_store or other.is_store)
+
+
+class Explainer:
+    """Explains the executions of one program."""
+
+    def __init__(self, program: Program, layout: Layout, loops: Loops) -> None:
+        self.program, self.layout, self.loops = program, layout, loops
+        self.objects = show.object_names(program)
+        self._sites = _sites_by_function(program)
+
+    def explain(self, run: Run, violation: Violation) -> Explanation:
+        """Why a run ends in its violation."""
+        moves = run.moves
+        switches = sum(a[0] != b[0] for a, b in zip(moves, moves[1:], strict=False))
+        if violation.slug == "lock-order-inversion":
+            return self._lock_order(run, violation)
+        if switches == 0:
+            return self._no_switch(run)
+        passing = nearest_passing(run, Trials(self.program, self.layout, self.loops))
+        if passing is None:
+            return self._none_passes(run, violation, switches)
+        return self._between(run, passing, violation)
+
+    # -- the sentences ----------------------------------------------------------------
+
+    def _between(self, run: Run, passing: Passing, violation: Violation) -> Explanation:
+        """The access that came between two of the process that was preempted."""
+        switch, process = passing.switch, run.moves[passing.switch - 1][0]
+        later = next(
+            (i for i in range(switch, len(run.moves)) if run.moves[i][0] == process),
+            len(run.moves),
+        )
+        window = [a for i in range(switch, later) for a in _accesses(run, i)]
+        before = [a for i in range(switch) for a in _accesses(run, i) if a.process == process]
+        extra = self._accesses_of(passing, run)
+        after = _main(extra[-1]) if extra and extra[-1] else None
+        flat = [access for step in extra for access in step]
+        between = _most_telling(window, after, flat, before)
+        if between is None:
+            return self._none_passes(run, violation, 1)
+        first = next((a for a in reversed(before) if a.conflicts(between)), None)
+        first = first or (_main(list(_accesses(run, switch - 1))) if before else None)
+        me, other = self._who(process), self._who(between.process)
+        sentence = f"{other} {self._did(between)}{_place(between.event.where)}"
+        last_noun = _noun(after) if after is not None else "next step"
+        if first is not None:
+            first_noun = _noun(first)
+            sentence += f" between {me}'s {first_noun} and {last_noun}."
+        else:
+            sentence += f" before {me}'s {last_noun}."
+        what = self._what_passes(violation)
+        both = "both" if first is not None else "on"
+        second = f"If {me} runs {both} without {other} in between, {what} (nearest passing execution)."
+        if violation.slug in ("deadlock", "livelock"):
+            waits = self._waits(run)
+            if waits:
+                sentence = f"{sentence[:-1]}; in the end {waits}."
+        ends = [between, after or first]
+        if run.moves[-1][0] == process:
+            ends.reverse()
+        return Explanation([sentence, second], self._functions([a for a in ends if a]))
+
+    def _none_passes(self, run: Run, violation: Violation, switches: int) -> Explanation:
+        last, previous = self._last_two(run)
+        accesses = [a for a in (last, previous) if a is not None]
+        if violation.slug in ("deadlock", "livelock") and (waits := self._waits(run)):
+            first = f"{waits[0].upper()}{waits[1:]}."
+        elif last is not None and previous is not None:
+            first = (
+                f"{self._who(last.process)} {self._did(last)}{_place(last.event.where)} "
+                f"after {self._who(previous.process)} {self._did(previous)}"
+                f"{_place(previous.event.where)}."
+            )
+        else:
+            first = "The last step violates it."
+        later = "the switch" if switches == 1 else f"any single one of the {switches} switches"
+        second = f"Delaying {later} gives no execution that passes."
+        return Explanation([first, second], self._functions(accesses))
+
+    def _no_switch(self, run: Run) -> Explanation:
+        """One process alone does it."""
+        if not run.moves:
+            return Explanation(["It is so from the start.", "No step is needed for it."], [])
+        who = self._who(run.moves[-1][0])
+        accesses = [a for i in range(len(run.moves)) for a in _accesses(run, i)]
+        first = f"{who} does it alone, without any context switch."
+        second = "No order of the others can prevent it once it runs first."
+        return Explanation([first, second], self._functions(accesses[-1:]))
+
+    def _lock_order(self, run: Run, violation: Violation) -> Explanation:
+        process = run.moves[-1][0]
+        locks = [e for e in run.outcomes[-1].events if e.kind == "lock"]
+        accesses = [a for a in _accesses(run, len(run.moves) - 1)]
+        names = violation.text.split(" -> ")
+        taken = locks[-1] if locks else None
+        who = self._who(process)
+        place = _place(taken.where) if taken is not None else ""
+        name = taken.object if taken is not None else names[0]
+        first = f"{who} takes {name}{place} in an order that closes the cycle {violation.text}."
+        second = "CPUs that take these locks at the same time can wait for each other for ever."
+        return Explanation([first, second], self._functions(accesses[-1:]))
+
+    # -- words ------------------------------------------------------------------------
+
+    def _who(self, process: int) -> str:
+        """``CPU1``, or for an agent ``CPU1's tlb_evict``."""
+        item = self.program.processes[process]
+        alone = sum(p.cpu == item.cpu and not p.agent for p in self.program.processes) == 1
+        if alone and not item.agent:
+            return f"CPU{item.cpu}"
+        return f"{item.name} on CPU{item.cpu}"
+
+    def _did(self, access: _Access) -> str:
+        event = access.event
+        new = show.value(event.type, event.new or 0, self.objects)
+        if event.kind == "load":
+            return f"read {event.object} == {new}"
+        old = show.value(event.type, event.old or 0, self.objects)
+        if old == new:
+            return f"wrote {event.object} = {new} (unchanged)"
+        return f"wrote {event.object}: {old} -> {new}"
+
+    def _what_passes(self, violation: Violation) -> str:
+        if violation.property:
+            return "the property holds"
+        if violation.slug in ("deadlock", "livelock"):
+            return "all threads return"
+        return "nothing is violated"
+
+    def _waits(self, run: Run) -> str:
+        waiting = waiting_in(self.program, run.state)
+        return ", ".join(
+            f"{self._who(w.process)} waits in {w.where.function}(){_place(w.where)}"
+            for w in waiting
+        )
+
+    # -- what happened ----------------------------------------------------------------
+
+    def _accesses_of(self, passing: Passing, run: Run) -> list[list[_Access]]:
+        """The accesses of the steps by which the switch was delayed, a list for each."""
+        outcome = run.starts[-1] if passing.switch == 0 else run.outcomes[passing.switch - 1]
+        state = outcome.state
+        found: list[list[_Access]] = []
+        for process, choices in passing.moves[passing.switch :][: passing.longer]:
+            step = interpreter.step(self.program, state, process, choices)
+            state = step.state
+            found.append([_Access(process, e) for e in step.events if _is_access(e)])
+        return found
+
+    def _last_two(self, run: Run) -> tuple[_Access | None, _Access | None]:
+        """The last access, and the last one before it by another process that conflicts."""
+        accesses = [a for i in range(len(run.moves)) for a in _accesses(run, i)]
+        if not accesses:
+            return None, None
+        last = _main([a for a in accesses if a.process == accesses[-1].process][-2:])
+        others = [a for a in accesses if a.process != last.process]
+        conflicting = [a for a in others if a.conflicts(last)]
+        return last, (conflicting or others or [None])[-1]
+
+    def _functions(self, accesses: Sequence[_Access]) -> list[str]:
+        names: list[str] = []
+        for access in accesses:
+            name = self._function(access.event.where)
+            if name not in names:
+                names.append(name)
+        return names
+
+    def _function(self, where: Where) -> str:
+        """The function to name: not the accessor or the lock, but who calls it."""
+        at: Where | None = where
+        while at is not None:
+            if len(self._sites.get(at.function, ())) > 1 and not _LOCK.search(at.function):
+                return at.function
+            at = at.caller
+        return where.function
+
+
+def _most_telling(
+    window: Sequence[_Access],
+    after: _Access | None,
+    extra: Sequence[_Access],
+    before: Sequence[_Access],
+) -> _Access | None:
+    """Of the accesses that came between, the one that conflicts with what is nearest."""
+    tests = [
+        lambda a: after is not None and a.conflicts(after),
+        lambda a: any(a.conflicts(other) for other in extra),
+        lambda a: bool(before) and a.conflicts(before[-1]),
+        lambda a: any(a.conflicts(other) for other in before),
+        lambda a: a.is_store,
+        lambda a: True,
+    ]
+    for test in tests:
+        found = [access for access in window if test(access)]
+        if found:
+            return next((access for access in found if access.is_store), found[0])
+    return None
+
+
+def _accesses(run: Run, number: int) -> Iterator[_Access]:
+    """The shared accesses of one step."""
+    process = run.moves[number][0]
+    for event in run.outcomes[number].events:
+        if _is_access(event):
+            yield _Access(process, event)
+
+
+def _is_access(event: Event) -> bool:
+    return event.shared and event.kind in ("load", "store")
+
+
+def _main(accesses: Sequence[_Access]) -> _Access:
+    """The last store of a step, or its last access."""
+    return next((a for a in reversed(accesses) if a.is_store), accesses[-1])
+
+
+def _noun(access: _Access) -> str:
+    word = "store to" if access.is_store else "load of"
+    return f"{word} {access.event.object}{_place(access.event.where)}"
+
+
+def _place(where: Where) -> str:
+    return f" ({os.path.basename(where.file)}:{where.line})"
+
+
+def _sites_by_function(program: Program) -> dict[str, set[int]]:
+    """Function -> its lines at which, or in calls from which, there is a point."""
+    sites: dict[str, set[int]] = {}
+    for process in program.processes:
+        for block in process.code.blocks:
+            where = block.point.where if block.point is not None else None
+            while where is not None:
+                sites.setdefault(where.function, set()).add(where.line)
+                where = where.caller
+    return sites
