@@ -48,29 +48,49 @@ def seconds(text: str) -> float:
     return _quantity(text, TIME_UNITS, "a time such as 30s, 5min or 500ms")
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help as newer versions of Python write it: ``-j, --workers N``."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=80)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        metavar = self._format_args(action, action.dest.upper())
+        return f"{', '.join(action.option_strings)} {metavar}"
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that takes no abbreviation and ends in a UsageError."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("allow_abbrev", False)
         options.setdefault("add_help", False)
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("formatter_class", Formatter)
         super().__init__(**options)
+        self.command: Parser | None = None  # whose options an unknown one may be meant for
         self.add_argument("--help", action="help", help="show this help and exit")
         self.add_argument("-h", action="help", help=argparse.SUPPRESS)
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, self._hint(message))
+        # Newer versions of Python do not quote the choices, and guess themselves.
+        head, bracket, choices = message.partition("(choose from ")
+        words = head + bracket + choices.replace("'", "")
+        raise UsageError(words.replace("argument COMMAND: ", ""), self._hint(words))
 
     def _hint(self, message: str) -> str:
         """The option that was probably meant, else where the help is."""
+        choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if choice and (guess := did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2]))):
+            return guess
+        asked = self.command or self
         unknown = re.search(r"unrecognized arguments: (--[^ =]+)", message)
-        if unknown:
-            known = [option for action in self._actions for option in action.option_strings]
-            guess = did_you_mean(unknown[1], [k for k in known if k.startswith("--")])
-            if guess:
-                return guess
-        return f"see `{self.prog} --help`"
+        known = [option for action in asked._actions for option in action.option_strings]
+        long = [option for option in known if option.startswith("--")]
+        if unknown and (guess := did_you_mean(unknown[1], long)):
+            return guess
+        return f"see `{asked.prog} --help`"
 
 
 def add_bounds(parser: argparse.ArgumentParser) -> None:
@@ -80,8 +100,12 @@ def add_bounds(parser: argparse.ArgumentParser) -> None:
     _add(group, "--depth-max", count, "N", "steps from the start")
     _add(group, "--memory-max", size, "SIZE", "memory for states: 4GiB (default: 75%% of free)")
     _add(group, "--time-max", seconds, "TIME", "wall time: 30s, 5min")
-    group.add_argument(
-        "-j", "--workers", type=count, metavar="N", help="threads that search (default: all cores)"
+    parser.add_argument(
+        "-j",
+        "--workers",
+        type=count,
+        metavar="N",
+        help="threads that search (default: all cores)",
     )
 
 
@@ -93,6 +117,10 @@ def _add(
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     """The options of every command that prints a result."""
-    parser.add_argument("-o", metavar="FILE", dest="output", help="write to FILE, not to stdout")
-    parser.add_argument("-q", action="store_true", dest="quiet", help="verdicts and errors only")
+    parser.add_argument(
+        "-o", metavar="FILE", dest="output", help="write to FILE, not to stdout"
+    )
+    parser.add_argument(
+        "-q", action="store_true", dest="quiet", help="verdicts and errors only"
+    )
     parser.add_argument("-v", action="store_true", dest="verbose", help="leave nothing out")

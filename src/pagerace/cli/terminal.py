@@ -53,9 +53,9 @@ class Terminal:
     def configure(self, *, quiet: bool = False, output: str | None = None) -> None:
         """Take the options of ``add_output``.  Raises UsageError if FILE cannot be."""
         self.quiet = quiet
+        if output and (problem := _cannot_write(output)):
+            raise UsageError(f"cannot write {output}: {problem}")
         self.path = output or ""
-        if self.path and (problem := _cannot_write(self.path)):
-            raise UsageError(f"cannot write {self.path}: {problem}")
 
     def out(self, text: str) -> None:
         """Part of the result."""
@@ -96,14 +96,14 @@ class Terminal:
             sys.stderr.write("\r" + " " * (_columns() - 1) + "\r")
             sys.stderr.flush()
 
-    def finish(self) -> None:
-        """Write the file of ``-o``.  If that fails the result goes to stdout instead.
+    def finish(self) -> int:
+        """Write the file of ``-o``; returns 0.
 
-        Raises UsageError then.
+        If that fails the result goes to stdout instead, and a UsageError is raised.
         """
         self.clear_line()
         if not self.path:
-            return
+            return 0
         path, self.path = self.path, ""
         collected, self.collected = self.collected, []
         try:
@@ -115,6 +115,7 @@ class Terminal:
             raise UsageError(
                 f"cannot write {path}: {error.strerror}", "the result is on stdout instead"
             ) from None
+        return 0
 
 
 def _columns() -> int:

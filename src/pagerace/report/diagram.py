@@ -90,7 +90,7 @@ def _one_column(
     lines: list[Line], cpus: list[int], execution: Execution, style: Style
 ) -> list[str]:
     """For many CPUs: the CPU's name stands before its first line each time it changes."""
-    label_width = len(f"CPU{max(cpus)}") + GAP
+    label_width = style.tab or len(f"CPU{max(cpus)}") + GAP
     column = Column(style.margin + label_width, style.width - style.margin - label_width)
     label = Column(style.margin, label_width)
     marked = _marked_line(lines, execution)
@@ -138,7 +138,8 @@ def place_columns(lines: list[Line], count: int, style: Style) -> list[Column]:
         if any(need > width for need, width in zip(needs, widths, strict=True)):
             widths = share(needs, room - GAP * (count - 1))
             starts = [style.margin + sum(widths[:i]) + GAP * i for i in range(count)]
-    ends = [start - GAP for start in starts[1:]] + [style.width]
+    gap = 1 if style.tab else GAP
+    ends = [start - gap for start in starts[1:]] + [style.width]
     return [Column(start, end - start) for start, end in zip(starts, ends, strict=True)]
 
 

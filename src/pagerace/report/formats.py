@@ -37,8 +37,9 @@ def markdown(execution: Execution, verbose: bool = False) -> str:
     """For an issue or a web page: the diagram in a fence."""
     lines = [f"**{_cause(execution)}**", ""]
     if execution.violation:
-        place = verdict.place(execution.violation)
-        lines += [f"`{place.rstrip(': ')}`: {verdict.sentence(execution.violation)}", ""]
+        place = verdict.place(execution.violation).rstrip(": ")
+        where = f"`{place}`: " if place else ""
+        lines += [where + verdict.sentence(execution.violation), ""]
     lines += ["```", diagram(execution, COMMIT, verbose=verbose), "```", ""]
     if execution.why:
         lines += [" ".join(execution.why), ""]

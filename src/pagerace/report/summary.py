@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from pagerace.report.execution import Execution
+from pagerace.report.execution import DocumentError, Execution
 
 SCHEMA = "pagerace-check/1"
 
@@ -92,3 +93,20 @@ class Summary:
         from pagerace.report import verdict
 
         return verdict.text(self)
+
+
+def saved_execution(text: str) -> Execution:
+    """The execution in a saved document, or the first in the results of a check.
+
+    Raises DocumentError if there is none.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError:
+        return Execution.from_json(text)
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        return Execution.from_document(document)
+    for result in document.get("results", []):
+        if result.get("execution") is not None:
+            return Execution.from_document(result["execution"])
+    raise DocumentError("none of its results has an execution")

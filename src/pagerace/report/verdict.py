@@ -18,11 +18,15 @@ SENTENCES = {
     "livelock": "from here on the threads can no longer all return",
     "use-after-free": "an object is used that is not allocated",
     "double-free": "an object is freed that is not allocated",
-    "leak": "an object is still allocated when all threads have returned",
+    "leak": "an object stays allocated that nothing refers to",
+    "bad-page-state": "a page is freed that is still in use",
     "counter-below-zero": "a counter is taken below zero",
+    "counter-overflow": "a counter grows out of its range",
     "sleeping-while-atomic": "a function that may sleep is called while it must not",
     "unlock-by-non-owner": "a lock is released by a thread that does not hold it",
     "lock-order-inversion": "locks are taken in both orders",
+    "recursive-locking": "a thread takes a lock of a class that it holds already",
+    "ipi-with-interrupts-off": "a CPU that takes no interrupts waits for others to answer one",
     "null-dereference": "a reference that is None is followed",
     "index-out-of-range": "an index is outside its array",
     "division-by-zero": "a division by zero",
@@ -35,7 +39,7 @@ def text(summary: Summary, *, verbose: bool = False) -> str:
     if summary.verdict == "violated" and summary.execution is not None:
         body = failure(summary.execution, verbose=verbose)
         return "\n".join([body, _expected(summary), *(_details(summary) if verbose else [])])
-    lines = [f"{summary.claim}   {headline(summary)}"]
+    lines = [short(summary)]
     if bounds := bounds_in_words(summary.bounds):
         lines += _item("bounds", bounds)
     lines += _item(
@@ -47,6 +51,19 @@ def text(summary: Summary, *, verbose: bool = False) -> str:
     if not summary.as_expected and summary.verdict == "holds":
         lines.append(_expected(summary))
     return "\n".join(lines + (_details(summary) if verbose else []))
+
+
+def short(summary: Summary) -> str:
+    """The verdict on a claim in one line."""
+    return f"{summary.claim}   {headline(summary)}"
+
+
+def tally(summaries: Sequence[Summary]) -> str:
+    """How many verdicts are as expected."""
+    expected = sum(summary.as_expected for summary in summaries)
+    words = f"{plural(len(summaries), 'claim')}: {expected} as expected"
+    differing = len(summaries) - expected
+    return f"{words}, {differing} not" if differing else words
 
 
 def headline(summary: Summary) -> str:
@@ -89,9 +106,9 @@ def place(violation: Violation) -> str:
 
 def sentence(violation: Violation) -> str:
     """What is wrong, in one line."""
-    if violation.property:
+    if violation.property and violation.property not in SENTENCES:
         return f"property '{violation.property}' is violated"
-    known = SENTENCES.get(violation.slug, f"'{violation.slug}' is violated")
+    known = SENTENCES.get(violation.property or violation.slug, f"'{violation.slug}' is violated")
     return f"{known}: {violation.text}" if violation.text else known
 
 
@@ -209,14 +226,12 @@ def _reached(summary: Summary) -> str:
 def _details(summary: Summary) -> list[str]:
     lines: list[str] = []
     if summary.state_bits:
-        lines += _item(
-            "memory",
-            f"{summary.state_bits} bits a state, {summary.bytes_per_state:.1f} bytes stored each, "
-            f"{size(summary.bytes_per_state * summary.states)} in all",
+        each, total = summary.bytes_per_state, summary.bytes_per_state * summary.states
+        words = (
+            f"{summary.state_bits} bits a state, {each:.1f} bytes stored, {size(total)} in all"
         )
+        lines += _item("memory", words)
     if summary.workers:
-        lines += _item(
-            "run",
-            f"{plural(summary.workers, 'worker')}, compiled in {duration(summary.compile_seconds)}",
-        )
+        compiled = duration(summary.compile_seconds)
+        lines += _item("run", f"{plural(summary.workers, 'worker')}, compiled in {compiled}")
     return lines

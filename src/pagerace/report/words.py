@@ -56,8 +56,8 @@ def bounds_in_words(bounds: Mapping[str, str]) -> str:
     parts: list[str] = []
     for name, value in bounds.items():
         if value.isdigit():
-            name = name[:-1] if value == "1" and name.endswith("s") else name
-            parts.append(f"{value} {name}")
+            stem = name.removesuffix("s")
+            parts.append(f"{value} {stem}" if value == "1" else plural(int(value), stem))
         else:
             parts.append(f"{name} {value}")
     return ", ".join(parts)

@@ -1,0 +1,167 @@
+"""Run a claim: compile it, search it, and say what came out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pagerace.compiler.diagnostic import CompileError, Diagnostic
+from pagerace.lang.protocol import Protocol
+from pagerace.report.execution import Claim, Execution
+from pagerace.report.summary import Summary
+from pagerace.report.words import short_path
+
+if TYPE_CHECKING:
+    from pagerace.compiler.ir import Program
+    from pagerace.search import Result
+
+def check(
+    protocol: Protocol,
+    *,
+    claim: str = "",
+    states_max: int | None = None,
+    depth_max: int | None = None,
+    memory_max: int | None = None,
+    time_max: float | None = None,
+    workers: int | None = None,
+    progress: Callable[[str, float], object] | None = None,
+) -> Summary:
+    """Search every interleaving of a claim.  ``print`` of the result is the report.
+
+    ``claim`` is what the report calls it (default: found by file and name).
+    ``memory_max`` is in bytes, ``time_max`` in seconds; a search that meets a bound is
+    inconclusive.  ``progress`` is called with a line and the seconds gone by.
+    Raises CompileError with every mistake in the protocol.
+    """
+    from pagerace import search
+
+    _validate(
+        states_max=states_max,
+        depth_max=depth_max,
+        memory_max=memory_max,
+        time_max=time_max,
+        workers=workers,
+    )
+    claim = claim or address_of(protocol)
+    start = time.monotonic()
+    program = _compile(protocol, claim)
+    compile_seconds = time.monotonic() - start
+    try:
+        result = search.check(
+            program,
+            states_max=states_max,
+            depth_max=depth_max,
+            memory_max=memory_max,
+            time_max=time_max,
+            workers=workers,
+            progress=progress,
+        )
+    except search.TooManyChoices as error:
+        raise CompileError([_at_claim(protocol, "too-many-choices", str(error))]) from None
+    return _summary(protocol, claim, program, result, compile_seconds)
+
+
+def reproduce(protocol: Protocol, schedule: str, *, claim: str = "") -> Execution:
+    """Run one interleaving, given as ``1:3,0:5``.  Raises ScheduleError if it does not fit."""
+    from pagerace import search
+
+    claim = claim or address_of(protocol)
+    program = _compile(protocol, claim)
+    execution = search.reproduce(program, schedule)
+    return _complete(execution, protocol, claim)
+
+
+def points_of(protocols: Sequence[Protocol]) -> dict[str, dict[int, list[str]]]:
+    """File -> line -> what the points of that line access, over all the protocols."""
+    marks: dict[str, dict[int, list[str]]] = {}
+    for protocol in protocols:
+        program = _compile(protocol, address_of(protocol))
+        for process in program.processes:
+            for block in process.code.blocks:
+                if block.point is None:
+                    continue
+                where = block.point.where
+                said = marks.setdefault(where.file, {}).setdefault(where.line, [])
+                if block.point.why not in said:
+                    said.append(block.point.why)
+    return marks
+
+
+def address_of(protocol: Protocol) -> str:
+    """``file::name`` of a claim that is a global of an imported module."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file is None or os.path.realpath(file) != os.path.realpath(protocol.file):
+            continue
+        for name, value in vars(module).items():
+            if value is protocol:
+                return f"{short_path(file)}::{name}"
+    return f"{short_path(protocol.file)}:{protocol.line}"
+
+
+def _validate(**options: float | None) -> None:
+    for name, value in options.items():
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} is {value}; it must be more than 0")
+
+
+def _at_claim(protocol: Protocol, slug: str, message: str) -> Diagnostic:
+    return Diagnostic(slug, message, protocol.file, protocol.line, 0, 1)
+
+
+def _compile(protocol: Protocol, claim: str) -> Program:
+    from pagerace.compiler.program import compile_protocol
+
+    return compile_protocol(protocol, claim.rpartition("::")[2])
+
+
+def _complete(execution: Execution, protocol: Protocol, claim: str) -> Execution:
+    """The execution with what only the protocol knows."""
+    from pagerace import __version__
+    from pagerace.report.verdict import reproduce_command
+
+    described = Claim(
+        name=claim.rpartition("::")[2],
+        file=protocol.file,
+        line=protocol.line,
+        title=protocol.title,
+        kernel=protocol.kernel,
+        commit=protocol.commit,
+        expect=protocol.expect.violated or "",
+    )
+    return dataclasses.replace(
+        execution,
+        tool=f"pagerace {__version__}",
+        protocol=described,
+        reproduce=reproduce_command(claim, execution.schedule),
+    )
+
+
+def _summary(
+    protocol: Protocol, claim: str, program: Program, result: Result, compile_seconds: float
+) -> Summary:
+    execution = result.execution
+    if execution is not None:
+        execution = _complete(execution, protocol, claim)
+    found: dict[str, Any] = {
+        name: getattr(result, name)
+        for name in ("verdict", "reason", "states", "seen", "depth", "seconds", "workers")
+    }
+    return Summary(
+        claim=claim,
+        expect=protocol.expect.violated or "",
+        title=protocol.title,
+        execution=execution,
+        bounds=dict(program.bounds),
+        reached=tuple(result.reached),
+        unreached=tuple(result.unreached),
+        never_executed={file: list(lines) for file, lines in result.never_executed.items()},
+        state_bits=result.state_bits,
+        bytes_per_state=result.bytes / max(result.states, 1),
+        compile_seconds=compile_seconds,
+        **found,
+    )

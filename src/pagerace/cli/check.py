@@ -1,0 +1,102 @@
+"""``pagerace check``: search the claims that are named, and print the verdicts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from pagerace.cli.arguments import Parser, add_bounds, add_output
+from pagerace.cli.errors import UsageError
+from pagerace.cli.load import Target, built_in_names, script, targets_of
+from pagerace.cli.terminal import Terminal
+from pagerace.report import verdict
+from pagerace.report.summary import SCHEMA, Summary
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options of ``check``."""
+    parser.add_argument(
+        "claims",
+        nargs="*",
+        metavar="CLAIM",
+        help="FILE, FILE::CLAIM, or a built-in NAME[::CLAIM]",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="every claim and mutant (of all built-ins, or of FILE); "
+        "fails where a verdict differs from the expected one",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--python", action="store_true", help="print a script that does the same, and stop"
+    )
+    add_bounds(parser)
+    add_output(parser)
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Check the claims; returns the exit code."""
+    if not options.claims and not options.all:
+        raise UsageError("nothing to check", "name a FILE, FILE::CLAIM or built-in, or --all")
+    addresses = options.claims or built_in_names()
+    targets = targets_of(addresses, mutants=options.all)
+    if options.python:
+        terminal.out(script(targets, _bounds(options)))
+        return 0
+    summaries: list[Summary] = []
+    for target in targets:
+        summary = check_target(target, options, terminal)
+        summaries.append(summary)
+        if options.format == "text" and not options.all:
+            _print(summary, options, terminal, last=target is targets[-1])
+        if summary.reason == "interrupted":
+            break
+    if options.format == "json":
+        documents = [summary.to_document() for summary in summaries]
+        terminal.out(json.dumps({"schema": SCHEMA, "results": documents}, indent=1))
+    elif options.all:
+        _print_table(summaries, terminal)
+    return _exit_code(summaries, compare=options.all)
+
+
+def _bounds(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("states_max", "depth_max", "memory_max", "time_max", "workers")
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def check_target(target: Target, options: argparse.Namespace, terminal: Terminal) -> Summary:
+    """Check one claim within the bounds of the command line, with a progress line."""
+    from pagerace.api import check
+
+    def progress(text: str, seconds: float) -> None:
+        terminal.progress(f"{target.address}: {text}", seconds)
+
+    return check(target.protocol, claim=target.address, progress=progress, **_bounds(options))
+
+
+def _print(
+    summary: Summary, options: argparse.Namespace, terminal: Terminal, *, last: bool
+) -> None:
+    if options.quiet:
+        terminal.out(verdict.short(summary))
+        return
+    terminal.out(verdict.text(summary, verbose=options.verbose) + ("" if last else "\n"))
+
+
+def _print_table(summaries: list[Summary], terminal: Terminal) -> None:
+    differing = [summary for summary in summaries if not summary.as_expected]
+    terminal.out(verdict.table(summaries))
+    for summary in differing:
+        terminal.out("\n" + verdict.text(summary))
+    terminal.note(f"\n{verdict.tally(summaries)}")
+
+
+def _exit_code(summaries: list[Summary], *, compare: bool) -> int:
+    """1 for a violation (``compare``: for a wrong verdict), else 3 where one is open."""
+    open_end = 3 if any(s.verdict == "inconclusive" for s in summaries) else 0
+    if compare:
+        wrong = any(not s.as_expected and s.verdict != "inconclusive" for s in summaries)
+        return 1 if wrong else open_end
+    return 1 if any(s.verdict == "violated" for s in summaries) else open_end

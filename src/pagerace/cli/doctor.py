@@ -1,0 +1,96 @@
+"""``pagerace doctor``: what this machine has, and whether pagerace works on it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+from pagerace.cli.arguments import Parser
+from pagerace.cli.errors import INTERNAL, USAGE
+from pagerace.cli.terminal import Terminal, colourful
+from pagerace.report.words import duration, size
+
+
+def add_arguments(parser: Parser) -> None:
+    """``doctor`` has no options."""
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Print what was found; 2 if something is missing, 4 if the smoke check fails."""
+    from pagerace import __version__
+
+    rows = [("pagerace", __version__)]
+    rows.append(("Python", f"{platform.python_version()}, {sys.platform} {platform.machine()}"))
+    llvm, has_llvm = _llvm()
+    rows.append(("llvmlite", llvm))
+    rows.append(("cores", f"{_cores()} usable"))
+    rows.append(("memory", _memory()))
+    rows.append(("cache", _cache()))
+    rows.append(("terminal", _terminal()))
+    smoke, works = _smoke() if has_llvm else ("not run", False)
+    rows.append(("check", smoke))
+    terminal.out("\n".join(f"{name:<9} {words}" for name, words in rows))
+    if not has_llvm:
+        terminal.error("error: llvmlite is missing; pip install llvmlite")
+        return USAGE
+    return 0 if works else INTERNAL
+
+
+def _llvm() -> tuple[str, bool]:
+    try:
+        import llvmlite
+        from llvmlite import binding
+    except ImportError as error:
+        return f"missing ({error})", False
+    version = ".".join(map(str, binding.llvm_version_info))
+    return f"{llvmlite.__version__}, LLVM {version}, {binding.get_host_cpu_name()}", True
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory() -> str:
+    """Free and total, of Linux; elsewhere it is not known without a further package."""
+    try:
+        rows = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return "not known on this system"
+    kilobytes = {row.split(":")[0]: int(row.split()[1]) for row in rows if row.endswith("kB")}
+    free, total = kilobytes["MemAvailable"] * 1024, kilobytes["MemTotal"] * 1024
+    return f"{size(free)} free of {size(total)}"
+
+
+def _cache() -> str:
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pagerace"
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    writable = "writable" if os.access(existing, os.W_OK) else "not writable: compiled afresh"
+    return f"{folder} ({writable})"
+
+
+def _terminal() -> str:
+    if not sys.stdout.isatty():
+        return "stdout is not a terminal: plain text"
+    columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    return f"{columns} columns, {'colour' if colourful(sys.stdout) else 'no colour'}"
+
+
+def _smoke() -> tuple[str, bool]:
+    """A small race must be found."""
+    from pagerace.api import check
+    from pagerace.cli.smoke import lost_update
+
+    start = time.monotonic()
+    try:
+        summary = check(lost_update, claim="smoke::lost_update")
+    except Exception as error:
+        return f"FAILED: {type(error).__name__}: {error}", False
+    if not summary.as_expected:
+        return f"FAILED: the verdict on a lost update is {summary.verdict}", False
+    return f"a lost update is found, {duration(time.monotonic() - start)}", True

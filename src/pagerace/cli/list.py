@@ -1,0 +1,29 @@
+"""``pagerace list``: the claims there are, and the verdicts they expect."""
+
+from __future__ import annotations
+
+import argparse
+
+from pagerace.cli.arguments import Parser
+from pagerace.cli.load import built_in_names, targets_of
+from pagerace.cli.terminal import Terminal
+from pagerace.report.listing import Listed, listing
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options of ``list``."""
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="a protocol file, or a built-in (default: all)"
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Print the claims."""
+    targets = targets_of(options.files or built_in_names(), mutants=True)
+    claims = [
+        Listed(t.address, t.protocol.expect.violated or "", t.title, bool(t.mutant))
+        for t in targets
+    ]
+    terminal.out(listing(claims, options.format))
+    return 0
