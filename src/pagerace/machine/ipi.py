@@ -1,0 +1,36 @@
+"""Interrupts from one CPU to another.
+
+A request stays up until the target has answered it.  Delivery waits while the target
+has its interrupts off; what the target does then is the kernel's (mm/tlb.py).
+
+TRUSTED.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import smp_processor_id, u3, wait_until
+from pagerace.machine.cpu import cpus, processor
+
+
+def send_ipi(target: u3) -> None:
+    """Ask ``target`` to interrupt what it does."""
+    cpus[target].request[smp_processor_id()] = True
+
+
+def answered() -> bool:
+    """Has every CPU answered that this one interrupted?"""
+    done = True
+    for cpu in cpus:
+        if cpu.request[smp_processor_id()]:
+            done = False
+    return done
+
+
+def wait_for_interrupt(cpu: processor, sender: u3) -> None:
+    """On the target: the moment at which a request of ``sender`` is delivered."""
+    wait_until(not cpu.interrupts_off and cpu.request[sender])
+
+
+def answer(cpu: processor, sender: u3) -> None:
+    """On the target: let the sender go on."""
+    cpu.request[sender] = False

@@ -1,0 +1,104 @@
+"""The TLB and the page walker: fill, eviction, invalidation, and a store of user space.
+
+The rules of x86, each of which is one locked access or none at all:
+
+* A fill copies the PTE and sets its accessed bit.
+* The first store through an entry whose copy is clean sets the dirty bit in the PTE
+  with a locked RMW.  The RMW looks at the PTE again: if it is gone or read-only the
+  store faults.  This is what batched unmapping relies on (mm/rmap.c, try_to_unmap()).
+* A store through an entry whose copy is dirty does not look at memory again.
+* A page fault removes the entry that it came from.
+* An entry can be evicted at any time.
+
+TRUSTED.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from pagerace.lang import atomic, choose, smp_processor_id, wait_until
+from pagerace.machine.cpu import cpus, processor, tlb_entry
+from pagerace.machine.memory import Machine, frames, ulong
+from pagerace.machine.pgtable import pte_mkdirty, pte_mkyoung, pte_offset_kernel
+
+
+class Access(Enum):
+    """How one try of a memory access ended."""
+
+    AGAIN = 0
+    DONE = 1
+    FAULT = 2
+
+
+def store(address: ulong) -> bool:
+    """One store instruction of user space.  False: it raised a page fault.
+
+    Each round is what the CPU does without another being able to come between; its own
+    interrupts come between instructions.
+    """
+    access = Access.AGAIN
+    while access is Access.AGAIN:
+        with atomic():
+            access = try_store(cpus[smp_processor_id()], address)
+    return access is Access.DONE
+
+
+def try_store(cpu: processor, address: ulong) -> Access:
+    """Store through the TLB, or bring the TLB one step nearer to it, or fault."""
+    entry = cpu.tlb[address]
+    if not entry.present:
+        return fill(cpu, address)
+    if not entry.writable:
+        cpu.tlb[address] = tlb_entry()
+        return Access.FAULT
+    if not entry.dirty:
+        return set_dirty(cpu, address)
+    frames[entry.pfn].content += 1
+    return Access.DONE
+
+
+def fill(cpu: processor, address: ulong) -> Access:
+    """Walk the tables for a store."""
+    table = cpu.cr3
+    if table is None:
+        return Access.FAULT
+    ptep = pte_offset_kernel(table, address)
+    pte = ptep.value
+    if not pte.present or not pte.writable:
+        return Access.FAULT
+    if not pte.accessed:
+        ptep.value = pte_mkyoung(pte)
+    cpu.tlb[address] = tlb_entry(present=True, writable=True, dirty=pte.dirty, pfn=pte.pfn)
+    return Access.AGAIN
+
+
+def set_dirty(cpu: processor, address: ulong) -> Access:
+    """Set the dirty bit in the PTE and in the copy."""
+    table = cpu.cr3
+    entry = cpu.tlb[address]
+    if table is None:
+        return Access.FAULT
+    ptep = pte_offset_kernel(table, address)
+    pte = ptep.value
+    if not pte.present or not pte.writable or pte.pfn != entry.pfn:
+        cpu.tlb[address] = tlb_entry()
+        return Access.FAULT
+    ptep.value = pte_mkdirty(pte)
+    cpu.tlb[address] = entry.replace(dirty=True)
+    return Access.AGAIN
+
+
+def invlpg(cpu: processor, address: ulong) -> None:
+    """INVLPG: the CPU that executes it forgets one translation."""
+    cpu.tlb[address] = tlb_entry()
+
+
+def tlb_evict() -> None:
+    """Agent: the CPU drops an entry of its TLB, whenever it likes."""
+    cpu = cpus[smp_processor_id()]
+    while True:
+        with atomic():
+            address = choose(Machine.pages)
+            wait_until(cpu.tlb[address].present)
+            cpu.tlb[address] = tlb_entry()

@@ -1,0 +1,58 @@
+"""atomic_t: include/linux/atomic.h.  A counter that leaves its range is reported."""
+
+from __future__ import annotations
+
+from pagerace.lang import Struct, atomic, bug_on, u3
+
+COUNTER_MAX = 7
+
+
+class atomic_t(Struct):
+    """A counter that changes in one locked step.  It never goes below zero here."""
+
+    counter: u3
+
+
+def atomic_read(v: atomic_t) -> u3:
+    """atomic_read(): one load."""
+    return v.counter
+
+
+def atomic_set(v: atomic_t, i: u3) -> None:
+    """atomic_set(): one store."""
+    v.counter = i
+
+
+def atomic_inc(v: atomic_t) -> None:
+    """atomic_inc()."""
+    with atomic():
+        bug_on(v.counter == COUNTER_MAX, "counter-overflow")
+        v.counter += 1
+
+
+def atomic_dec_and_test(v: atomic_t) -> bool:
+    """atomic_dec_and_test(): is it zero now?"""
+    with atomic():
+        bug_on(v.counter == 0, "counter-below-zero")
+        v.counter -= 1
+        zero = v.counter == 0
+    return zero
+
+
+def atomic_inc_not_zero(v: atomic_t) -> bool:
+    """atomic_inc_not_zero(): False, and nothing done, if it is zero."""
+    with atomic():
+        bug_on(v.counter == COUNTER_MAX, "counter-overflow")
+        taken = v.counter != 0
+        if taken:
+            v.counter += 1
+    return taken
+
+
+def atomic_cmpxchg(v: atomic_t, old: u3, new: u3) -> u3:
+    """atomic_cmpxchg(): what it held before."""
+    with atomic():
+        found = v.counter
+        if found == old:
+            v.counter = new
+    return found

@@ -1,0 +1,110 @@
+"""The page cache: mm/filemap.c."""
+# pyright: strict, reportPrivateUsage=false, reportUnusedFunction=false
+# Names that begin with underscores are the kernel's.
+
+from __future__ import annotations
+
+from pagerace.lang import atomic, cmpxchg
+from pagerace.machine.memory import read_in, ulong
+from pagerace.mm.mm_types import (
+    VM_FAULT_LOCKED,
+    VM_FAULT_NOPAGE,
+    address_space,
+    folio,
+    linear_page_index,
+    page_folio,
+    page_to_pfn,
+    vm_fault,
+    vm_fault_t,
+)
+from pagerace.mm.page_alloc import alloc_page
+from pagerace.mm.page_flags import folio_get, folio_test_writeback
+from pagerace.mm.page_writeback import folio_mark_dirty, write_cache_pages
+from pagerace.mm.pagemap import (
+    filemap_get_folio,
+    folio_lock,
+    folio_unlock,
+    folio_wait_writeback,
+)
+from pagerace.mm.swap import folio_put
+
+
+def filemap_fault(vmf: vm_fault) -> vm_fault_t:
+    """filemap_fault(): leaves the folio in ``vmf.page``, locked and with a reference.
+
+    0: it went away meanwhile, or there is no memory, and the access is tried again.
+    """
+    mapping = vmf.vma.vm_file
+    index = linear_page_index(vmf.vma, vmf.address)
+    folio = filemap_get_folio(mapping, index)
+    if folio is None:
+        folio = filemap_read_folio(mapping, index)
+        if folio is None:
+            return 0
+    folio_lock(folio)
+    if folio.mapping is not mapping:
+        folio_unlock(folio)
+        folio_put(folio)
+        return 0
+    vmf.page = folio
+    return VM_FAULT_LOCKED
+
+
+def filemap_read_folio(mapping: address_space, index: ulong) -> folio | None:
+    """filemap_read_folio() and filemap_add_folio(): a page comes from the disk.
+
+    The kernel adds the folio first, locked, and reads then; who finds it waits for the
+    lock.  Here it is added when it has been read.
+    """
+    folio = alloc_page()
+    if folio is None:
+        return None
+    with atomic():  # nobody else knows the folio yet
+        read_in(index, page_to_pfn(folio))
+        folio.mapping = mapping
+        folio.index = index
+        folio_get(folio)
+    if cmpxchg(mapping.i_pages[index], None, folio) is not None:
+        folio.mapping = None
+        folio_put(folio)
+        folio_put(folio)
+        return None
+    return folio
+
+
+def filemap_page_mkwrite(vmf: vm_fault) -> vm_fault_t:
+    """filemap_page_mkwrite(): ->page_mkwrite() of most file systems.
+
+    The folio stays locked, and dirty, until the PTE is writable.
+    """
+    folio = page_folio(vmf.page)
+    folio_lock(folio)
+    if folio.mapping is not vmf.vma.vm_file:
+        folio_unlock(folio)
+        return VM_FAULT_NOPAGE
+    folio_mark_dirty(folio)
+    return VM_FAULT_LOCKED
+
+
+def file_write_and_wait_range(mapping: address_space) -> None:
+    """file_write_and_wait_range(): write what is dirty, wait for what is being written."""
+    write_cache_pages(mapping)
+    __filemap_fdatawait_range(mapping)
+
+
+def __filemap_fdatawait_range(mapping: address_space) -> None:
+    """__filemap_fdatawait_range()."""
+    for index in range(len(mapping.i_pages)):
+        folio = filemap_get_folio(mapping, index)
+        if folio is not None:
+            if folio_test_writeback(folio):
+                folio_wait_writeback(folio)
+            folio_put(folio)
+
+
+def __filemap_remove_folio(folio: folio) -> None:
+    """__filemap_remove_folio(): out of the page cache; its references are frozen."""
+    mapping = folio.mapping
+    if mapping is not None:
+        mapping.i_pages[folio.index] = None
+        folio.mapping = None

@@ -1,0 +1,262 @@
+"""Zapping pages and serving faults: mm/memory.c."""
+# pyright: strict, reportPrivateUsage=false, reportUnusedFunction=false
+# Names that begin with underscores are the kernel's.
+
+from __future__ import annotations
+
+from pagerace.machine.memory import PAGE_SIZE, ulong
+from pagerace.machine.pgtable import (
+    pfn_pte,
+    pte_dirty,
+    pte_mkdirty,
+    pte_mkwrite,
+    pte_mkyoung,
+    pte_none,
+    pte_pfn,
+    pte_present,
+    pte_same,
+    pte_t,
+    pte_write,
+    ptep_get,
+    set_pte,
+)
+from pagerace.mm.filemap import filemap_fault, filemap_page_mkwrite
+from pagerace.mm.mm_types import (
+    VM_FAULT_LOCKED,
+    VM_FAULT_NOPAGE,
+    folio,
+    page_to_pfn,
+    pfn_to_page,
+    pmd_t,
+    vm_area_struct,
+    vm_fault,
+    vm_fault_t,
+)
+from pagerace.mm.mmu_gather import (
+    MmuGather,
+    __tlb_remove_page,
+    gathers,
+    mmu_gather,
+    tlb_delay_rmap,
+    tlb_finish_mmu,
+    tlb_flush_mmu,
+    tlb_flush_mmu_tlbonly,
+    tlb_flush_rmaps,
+    tlb_gather_mmu,
+    tlb_remove_tlb_entry,
+)
+from pagerace.mm.page_writeback import set_page_dirty
+from pagerace.mm.pagemap import unlock_page
+from pagerace.mm.pgtable import (
+    mm_find_pmd,
+    pte_lockptr,
+    pte_offset_map,
+    pte_offset_map_lock,
+    pte_unmap_unlock,
+    ptep_get_and_clear_full,
+    ptep_set_access_flags,
+)
+from pagerace.mm.rmap import page_add_file_rmap, page_remove_rmap
+from pagerace.mm.sched import cond_resched
+from pagerace.mm.spinlock import spin_lock
+from pagerace.mm.swap import get_page, put_page
+
+
+def vm_normal_page(vma: vm_area_struct, addr: ulong, pte: pte_t) -> folio:
+    """vm_normal_page(): the page of a PTE; every page has a struct page here."""
+    return pfn_to_page(pte_pfn(pte))
+
+
+def unmap_vmas(tlb: mmu_gather, vma: vm_area_struct, start: ulong, end: ulong) -> None:
+    """unmap_vmas(), of one VMA, down to its only PMD entry (unmap_page_range())."""
+    zap_pte_range(tlb, vma, mm_find_pmd(tlb.mm, start), start, end)
+
+
+def zap_page_range(vma: vm_area_struct, start: ulong, size: ulong) -> None:
+    """zap_page_range(): drop what a part of a VMA maps; the VMA stays."""
+    tlb = gathers.current
+    tlb_gather_mmu(tlb, vma.vm_mm)
+    unmap_vmas(tlb, vma, start, start + size)
+    tlb_finish_mmu(tlb)
+
+
+def zap_pte_range(
+    tlb: mmu_gather, vma: vm_area_struct, pmd: pmd_t, start: ulong, end: ulong
+) -> None:
+    """zap_pte_range(): clear the PTEs from ``start`` to ``end`` - 1.
+
+    The two moments that matter for a dirty file page are those of set_page_dirty() and
+    of the TLB flush: both come before the PTL is dropped, and the rmap goes later.
+
+    Linux kernel commit 1cf35d47712d ("mm: split 'tlb_flush_mmu()' into tlb flushing and
+    memory freeing parts") (in v3.15) and commit 5df397dec7c4 ("mm: delay
+    page_remove_rmap() until after the TLB has been flushed") (in v6.2).
+    """
+    mm = tlb.mm
+    ptl = pte_lockptr(mm, pmd)
+    addr = start
+    while addr != end:
+        force_flush = False
+        start_pte = pte_offset_map_lock(mm, pmd, addr, ptl)
+        while addr != end:
+            pte = pte_offset_map(pmd, addr)
+            ptent = ptep_get(pte)
+            if pte_none(ptent):
+                addr += PAGE_SIZE
+                continue
+            page = vm_normal_page(vma, addr, ptent)
+            ptent = ptep_get_and_clear_full(mm, addr, pte, tlb.fullmm)
+            tlb_remove_tlb_entry(tlb, addr)
+            addr += PAGE_SIZE
+            delay_rmap = False
+            dirty = False
+            if pte_dirty(ptent):
+                if MmuGather.dirty_in_gather:
+                    dirty = True
+                    delay_rmap = MmuGather.delay_rmap
+                else:
+                    set_page_dirty(page)
+                    force_flush = True
+                    delay_rmap = tlb_delay_rmap(tlb)
+            if not delay_rmap:
+                page_remove_rmap(page, vma)
+            if __tlb_remove_page(tlb, page, delay_rmap, dirty):
+                force_flush = True
+                break
+        if not MmuGather.flush_under_ptl:
+            pte_unmap_unlock(start_pte, ptl)
+        if force_flush:
+            tlb_flush_mmu_tlbonly(tlb)
+            tlb_flush_rmaps(tlb, vma)
+        if MmuGather.flush_under_ptl:
+            pte_unmap_unlock(start_pte, ptl)
+        if force_flush:
+            tlb_flush_mmu(tlb)
+        if addr != end:
+            cond_resched()
+
+
+def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
+    """handle_mm_fault() and __handle_mm_fault(): the upper levels are always there."""
+    vmf.pmd = mm_find_pmd(vmf.vma.vm_mm, vmf.address)
+    return handle_pte_fault(vmf)
+
+
+def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
+    """handle_pte_fault(), of a write to a shared mapping.
+
+    The PTE is read without a lock, and looked at again under the PTL.
+    """
+    vmf.pte = pte_offset_map(vmf.pmd, vmf.address)
+    vmf.orig_pte = ptep_get(vmf.pte)
+    if not pte_present(vmf.orig_pte):
+        return do_fault(vmf)
+    ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
+    spin_lock(ptl)
+    if pte_same(ptep_get(vmf.pte), vmf.orig_pte):
+        if not pte_write(vmf.orig_pte):
+            return do_wp_page(vmf)
+        entry = pte_mkyoung(pte_mkdirty(vmf.orig_pte))
+        ptep_set_access_flags(vmf.vma, vmf.address, vmf.pte, entry, True)
+    pte_unmap_unlock(vmf.pte, ptl)
+    return 0
+
+
+def do_fault(vmf: vm_fault) -> vm_fault_t:
+    """do_fault(): no PTE, file mapping; all mappings are shared, all faults writes."""
+    return do_shared_fault(vmf)
+
+
+def do_shared_fault(vmf: vm_fault) -> vm_fault_t:
+    """do_shared_fault(): bring the page, tell the file system, map it writable."""
+    ret = __do_fault(vmf)
+    if ret != VM_FAULT_LOCKED:
+        return ret
+    unlock_page(vmf.page)
+    ret = do_page_mkwrite(vmf)
+    if ret == VM_FAULT_NOPAGE:
+        put_page(vmf.page)
+        return ret
+    ret = finish_fault(vmf)
+    if ret == VM_FAULT_NOPAGE:
+        unlock_page(vmf.page)
+        put_page(vmf.page)
+        return ret
+    fault_dirty_shared_page(vmf)
+    return ret
+
+
+def __do_fault(vmf: vm_fault) -> vm_fault_t:
+    """__do_fault(): ->fault() gives the page, locked and with a reference."""
+    return filemap_fault(vmf)
+
+
+def finish_fault(vmf: vm_fault) -> vm_fault_t:
+    """finish_fault(): map the page unless somebody else has mapped something."""
+    ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
+    vmf.pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, ptl)
+    ret: vm_fault_t = VM_FAULT_NOPAGE
+    if pte_none(ptep_get(vmf.pte)):
+        do_set_pte(vmf, vmf.page, vmf.address)
+        ret = 0
+    pte_unmap_unlock(vmf.pte, ptl)
+    return ret
+
+
+def do_set_pte(vmf: vm_fault, page: folio, addr: ulong) -> None:
+    """do_set_pte(), of a write fault: the mapping takes the page's reference over."""
+    entry = pte_mkyoung(pfn_pte(page_to_pfn(page), False))
+    entry = pte_mkwrite(pte_mkdirty(entry))
+    page_add_file_rmap(page, vmf.vma)
+    set_pte(vmf.pte, entry)
+
+
+def do_wp_page(vmf: vm_fault) -> vm_fault_t:
+    """do_wp_page(): a write to a read-only PTE; PTL held, dropped on the way."""
+    vmf.page = vm_normal_page(vmf.vma, vmf.address, vmf.orig_pte)
+    return wp_page_shared(vmf)
+
+
+def wp_page_shared(vmf: vm_fault) -> vm_fault_t:
+    """wp_page_shared(): the file system has to know before the page is written to."""
+    get_page(vmf.page)
+    pte_unmap_unlock(vmf.pte, pte_lockptr(vmf.vma.vm_mm, vmf.pmd))
+    ret = do_page_mkwrite(vmf)
+    if ret != VM_FAULT_NOPAGE:
+        ret = finish_mkwrite_fault(vmf)
+        if ret == VM_FAULT_NOPAGE:
+            unlock_page(vmf.page)
+        else:
+            fault_dirty_shared_page(vmf)
+    put_page(vmf.page)
+    return ret
+
+
+def do_page_mkwrite(vmf: vm_fault) -> vm_fault_t:
+    """do_page_mkwrite(): calls ->page_mkwrite(), which leaves the page locked."""
+    return filemap_page_mkwrite(vmf)
+
+
+def finish_mkwrite_fault(vmf: vm_fault) -> vm_fault_t:
+    """finish_mkwrite_fault(): make the PTE writable unless it changed meanwhile."""
+    ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
+    pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, ptl)
+    if not pte_same(ptep_get(pte), vmf.orig_pte):
+        pte_unmap_unlock(pte, ptl)
+        return VM_FAULT_NOPAGE
+    wp_page_reuse(vmf)
+    return 0
+
+
+def wp_page_reuse(vmf: vm_fault) -> None:
+    """wp_page_reuse(): the PTE becomes writable and dirty; PTL held, dropped."""
+    entry = pte_mkyoung(vmf.orig_pte)
+    entry = pte_mkwrite(pte_mkdirty(entry))
+    ptep_set_access_flags(vmf.vma, vmf.address, vmf.pte, entry, True)
+    pte_unmap_unlock(vmf.pte, pte_lockptr(vmf.vma.vm_mm, vmf.pmd))
+
+
+def fault_dirty_shared_page(vmf: vm_fault) -> None:
+    """fault_dirty_shared_page(): dirty once more, still locked, then unlock."""
+    set_page_dirty(vmf.page)
+    unlock_page(vmf.page)

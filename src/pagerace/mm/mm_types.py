@@ -1,0 +1,133 @@
+"""The structures of include/linux/mm_types.h and include/linux/fs.h.
+
+Every folio is one page here, so that ``struct page`` and ``struct folio`` are one
+structure.  Fields that the checks have no use for are left out: flags of ageing and of
+the LRU lists, rss counters, memory cgroups.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, u2, u8
+from pagerace.machine.memory import Machine, pfn_t, ulong
+from pagerace.machine.pgtable import page_table, pte_slot, pte_t
+from pagerace.mm.atomic import atomic_t
+from pagerace.mm.rwsem import rw_semaphore
+from pagerace.mm.spinlock import spinlock_t
+
+# vm_fault_t: how a fault ended.  0: the access is tried again.
+vm_fault_t: TypeAlias = u2
+VM_FAULT_NOPAGE = 1
+VM_FAULT_LOCKED = 2
+
+
+class Mm(Config):
+    """Sizes of the kernel's structures.  ``vmas``: of one mm, and of one mapping."""
+
+    vmas: int = 1
+
+
+class folio(Struct):
+    """struct page and struct folio.  Each flag changes by an atomic bit operation.
+
+    ``_mapcount`` counts the page-table entries that map the page, from 0 and not from
+    -1 as the kernel does.
+    """
+
+    PG_locked: bool
+    PG_dirty: bool
+    PG_writeback: bool
+    mapping: address_space | None = None
+    index: ulong
+    _refcount: atomic_t
+    _mapcount: atomic_t
+
+
+class address_space(Struct):
+    """The page cache of one file.
+
+    ``i_pages[i]``: the folio of page i.  Its tag PAGECACHE_TAG_DIRTY is taken to be
+    PG_dirty itself, and its lock is left out: each slot is one word.
+    ``i_mmap``: the VMAs that map the file.
+    """
+
+    i_pages: Array[folio | None] = array(lambda: Machine.pages)
+    i_mmap: Array[vm_area_struct | None] = array(lambda: Mm.vmas)
+    i_mmap_rwsem: rw_semaphore
+
+
+class vm_area_struct(Struct):
+    """A shared writable mapping of a file, of pages ``vm_start`` to ``vm_end`` - 1.
+
+    Page ``vm_start`` is page ``vm_pgoff`` of the file.
+    """
+
+    vm_mm: Ref[mm_struct]
+    vm_start: ulong
+    vm_end: ulong
+    vm_pgoff: ulong
+    vm_file: Ref[address_space]
+
+
+class pmd_t(Struct):
+    """An entry of the PMD and what hangs on it: a table of PTEs and the table's lock."""
+
+    table: page_table
+    ptl: spinlock_t
+
+
+class mm_struct(Struct):
+    """An address space.  ``cpu_bitmap``: the CPUs that run its threads, for flushes.
+
+    ``mm_mt``: its VMAs.  One PMD entry covers all of it.
+    """
+
+    pmd: pmd_t
+    cpu_bitmap: u8
+    mmap_lock: rw_semaphore
+    mm_mt: Array[vm_area_struct | None] = array(lambda: Mm.vmas)
+    tlb_flush_pending: atomic_t
+
+
+class vm_fault(Struct):
+    """struct vm_fault of include/linux/mm.h: what one page fault carries along."""
+
+    vma: Ref[vm_area_struct]
+    address: ulong
+    pmd: Ref[pmd_t]
+    pte: Ref[pte_slot]
+    orig_pte: pte_t
+    page: Ref[folio]
+
+
+# One struct page for each frame.  It exists whether its frame is in use or not.
+mem_map: Pool[folio] = pool(folio, lambda: Machine.frames)
+
+
+def pfn_to_page(pfn: pfn_t) -> folio:
+    """pfn_to_page() of include/asm-generic/memory_model.h."""
+    return mem_map[pfn]
+
+
+def page_to_pfn(page: folio) -> pfn_t:
+    """page_to_pfn() of include/asm-generic/memory_model.h."""
+    return mem_map.index(page)
+
+
+def page_folio(page: folio) -> folio:
+    """page_folio() of include/linux/page-flags.h: every folio is one page."""
+    return page
+
+
+def linear_page_index(vma: vm_area_struct, address: ulong) -> ulong:
+    """linear_page_index() of include/linux/pagemap.h."""
+    return address - vma.vm_start + vma.vm_pgoff
+
+
+def vma_address(page: folio, vma: vm_area_struct) -> ulong:
+    """vma_address() of mm/internal.h: where the VMA maps the page.
+
+    The caller knows that it does: the VMA covers the whole file.
+    """
+    return page.index - vma.vm_pgoff + vma.vm_start

@@ -1,0 +1,60 @@
+"""VMAs: mm/mmap.c."""
+
+from __future__ import annotations
+
+from pagerace.machine.memory import ulong
+from pagerace.mm.memory import unmap_vmas
+from pagerace.mm.mm_types import mm_struct, vm_area_struct
+from pagerace.mm.mmap_lock import mmap_read_unlock, mmap_write_downgrade, mmap_write_lock
+from pagerace.mm.mmu_gather import gathers, tlb_finish_mmu, tlb_gather_mmu
+from pagerace.mm.rwsem import down_write, up_write
+
+
+def find_vma(mm: mm_struct, addr: ulong) -> vm_area_struct | None:
+    """vma_lookup(): the VMA that covers an address; mmap_lock held."""
+    for vma in mm.mm_mt:
+        if vma is not None and vma.vm_start <= addr < vma.vm_end:
+            return vma
+    return None
+
+
+def munmap(mm: mm_struct, vma: vm_area_struct) -> None:
+    """__vm_munmap() of one whole VMA.
+
+    The VMA goes first, under mmap_lock for writing, so that no fault finds it any more;
+    what it maps goes under mmap_lock for reading.
+    """
+    mmap_write_lock(mm)
+    detach_vma_to_be_unmapped(mm, vma)
+    mmap_write_downgrade(mm)
+    unmap_region(mm, vma, vma.vm_start, vma.vm_end)
+    mmap_read_unlock(mm)
+
+
+def detach_vma_to_be_unmapped(mm: mm_struct, vma: vm_area_struct) -> None:
+    """detach_vmas_to_be_unmapped(), of one VMA."""
+    for slot in range(len(mm.mm_mt)):
+        if mm.mm_mt[slot] is vma:
+            mm.mm_mt[slot] = None
+
+
+def unmap_region(mm: mm_struct, vma: vm_area_struct, start: ulong, end: ulong) -> None:
+    """unmap_region(): zap, take the VMA out of the file's rmap, flush, free.
+
+    The page tables themselves are not freed.
+    """
+    tlb = gathers.current
+    tlb_gather_mmu(tlb, mm)
+    unmap_vmas(tlb, vma, start, end)
+    unlink_file_vma(vma)  # free_pgtables()
+    tlb_finish_mmu(tlb)
+
+
+def unlink_file_vma(vma: vm_area_struct) -> None:
+    """unlink_file_vma(): rmap walks do not come here any more."""
+    mapping = vma.vm_file
+    down_write(mapping.i_mmap_rwsem)
+    for slot in range(len(mapping.i_mmap)):
+        if mapping.i_mmap[slot] is vma:
+            mapping.i_mmap[slot] = None
+    up_write(mapping.i_mmap_rwsem)

@@ -1,0 +1,248 @@
+"""Gathering what an unmap has to flush and to free: mm/mmu_gather.c, asm-generic/tlb.h.
+
+Four things have to happen to a file page whose dirty PTE was zapped: its dirty bit goes
+to the folio, every TLB forgets it, its rmap entry goes, its reference goes.  The kernel
+had, or was offered, these orders (``PTL`` marks where the page-table lock is dropped):
+
+    V6_0                           dirty, rmap, flush, PTL, reference
+    RFC_DIRTY_IN_GATHER            rmap, PTL, flush, dirty, reference
+    RFC_DIRTY_IN_GATHER_RMAP_KEPT  PTL, flush, dirty, rmap, reference
+    LATE_RMAP_UNLOCKED             dirty, PTL, flush, rmap, reference
+    V6_2                           dirty, flush, rmap, PTL, reference
+"""
+# pyright: strict, reportPrivateUsage=false, reportUnusedFunction=false
+# Names that begin with underscores are the kernel's.
+
+from __future__ import annotations
+
+from pagerace.lang import Array, BitStruct, Config, Ref, Struct, array, per_thread, u2
+from pagerace.machine.memory import PAGE_SIZE, Machine, pfn_t, ulong
+from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc, atomic_read
+from pagerace.mm.mm_types import folio, mm_struct, page_to_pfn, pfn_to_page, vm_area_struct
+from pagerace.mm.page_writeback import set_page_dirty
+from pagerace.mm.rmap import page_remove_rmap, page_zap_pte_rmap
+from pagerace.mm.swap import put_page
+from pagerace.mm.tlb import flush_tlb_mm_range
+
+
+class MmuGather(Config):
+    """The order of the kernel, and sizes of the gather.
+
+    ``delay_rmap``: a dirty file page keeps its rmap until the TLBs are flushed.
+    ``dirty_in_gather``: set_page_dirty() waits for the flush, which is not forced.
+    ``flush_under_ptl``: zap_pte_range() holds the PTL until the TLBs are flushed.
+    ``bundle``: pages in a batch (MMU_GATHER_BUNDLE, MAX_GATHER_BATCH).
+    ``batches``: batches, the local one included (MAX_GATHER_BATCH_COUNT).
+    """
+
+    delay_rmap: bool = True
+    dirty_in_gather: bool = False
+    flush_under_ptl: bool = True
+    bundle: int = 2
+    batches: int = 2
+
+
+V6_0 = MmuGather(delay_rmap=False)
+RFC_DIRTY_IN_GATHER = MmuGather(delay_rmap=False, dirty_in_gather=True)
+RFC_DIRTY_IN_GATHER_RMAP_KEPT = MmuGather(dirty_in_gather=True)
+LATE_RMAP_UNLOCKED = MmuGather(flush_under_ptl=False)
+# Linux kernel commit 5df397dec7c4 ("mm: delay page_remove_rmap() until after the TLB has
+# been flushed") (in v6.2)
+V6_2 = MmuGather()
+
+
+class encoded_page(BitStruct):
+    """struct encoded_page of include/linux/mm_types.h: a page and flags in one word.
+
+    Linux kernel commit 70fb4fdff582 ("mm: introduce 'encoded' page pointers with
+    embedded extra bits") (in v6.2).  ``dirty``: the flag of the rejected RFC.
+    """
+
+    pfn: pfn_t = 0
+    delay_rmap: bool = False
+    dirty: bool = False
+
+
+class mmu_gather_batch(Struct):
+    """struct mmu_gather_batch: pages whose references are to be dropped."""
+
+    nr: u2
+    encoded_pages: Array[encoded_page] = array(lambda: MmuGather.bundle)
+
+
+class mmu_gather(Struct):
+    """struct mmu_gather, on the stack of who unmaps.
+
+    ``start`` to ``end`` - 1 are the pages to flush, if ``cleared_ptes``.
+    ``batch[0]`` is ``local``; ``active`` is the number of the batch that is filled.
+    """
+
+    mm: Ref[mm_struct]
+    start: ulong
+    end: ulong
+    fullmm: bool
+    cleared_ptes: bool
+    delayed_rmap: bool
+    active: u2
+    batch: Array[mmu_gather_batch] = array(lambda: MmuGather.batches)
+
+
+gathers = per_thread(mmu_gather)
+
+
+def tlb_gather_mmu(tlb: mmu_gather, mm: mm_struct) -> None:
+    """tlb_gather_mmu(): begin to gather."""
+    tlb.mm = mm
+    tlb.fullmm = False
+    tlb.delayed_rmap = False
+    tlb.active = 0
+    __tlb_reset_range(tlb)
+    inc_tlb_flush_pending(mm)
+
+
+def __tlb_reset_range(tlb: mmu_gather) -> None:
+    """__tlb_reset_range() of include/asm-generic/tlb.h."""
+    tlb.start = Machine.pages
+    tlb.end = 0
+    tlb.cleared_ptes = False
+
+
+def tlb_remove_tlb_entry(tlb: mmu_gather, address: ulong) -> None:
+    """tlb_remove_tlb_entry() of include/asm-generic/tlb.h: only notes the range."""
+    tlb.start = min(tlb.start, address)
+    tlb.end = max(tlb.end, address + PAGE_SIZE)
+    tlb.cleared_ptes = True
+
+
+def tlb_delay_rmap(tlb: mmu_gather) -> bool:
+    """tlb_delay_rmap() of include/asm-generic/tlb.h: False on UP and on s390."""
+    if not MmuGather.delay_rmap:
+        return False
+    tlb.delayed_rmap = True
+    return True
+
+
+def __tlb_remove_page(tlb: mmu_gather, page: folio, delay_rmap: bool, dirty: bool) -> bool:
+    """__tlb_remove_page(): queue the page; True if there is no room for another.
+
+    Linux kernel commit 7cc8f9c7146a ("mm: mmu_gather: prepare to gather encoded page
+    pointers with flags") (in v6.2) gave it flags.
+    """
+    batch = tlb.batch[tlb.active]
+    batch.encoded_pages[batch.nr] = encoded_page(
+        pfn=page_to_pfn(page), delay_rmap=delay_rmap, dirty=dirty
+    )
+    batch.nr += 1
+    if batch.nr == MmuGather.bundle:
+        return not tlb_next_batch(tlb)
+    return False
+
+
+def tlb_next_batch(tlb: mmu_gather) -> bool:
+    """tlb_next_batch(): False if there is none, or delayed rmaps limit their number."""
+    if tlb.delayed_rmap and tlb.active != 0:
+        return False
+    if tlb.active == MmuGather.batches - 1:
+        return False
+    tlb.active += 1
+    return True
+
+
+def tlb_flush_mmu_tlbonly(tlb: mmu_gather) -> None:
+    """tlb_flush_mmu_tlbonly(): after it no TLB has what was gathered so far."""
+    if not tlb.cleared_ptes:
+        return
+    flush_tlb_mm_range(tlb.mm, tlb.start, tlb.end)
+    __tlb_reset_range(tlb)
+
+
+def tlb_flush_rmaps(tlb: mmu_gather, vma: vm_area_struct) -> None:
+    """tlb_flush_rmaps(): remove the delayed rmaps; TLBs are flushed, PTL is held.
+
+    Only the local and the active batch can have any: see tlb_next_batch().
+    Linux kernel commit 5df397dec7c4 ("mm: delay page_remove_rmap() until after the TLB
+    has been flushed") (in v6.2).
+    """
+    if not tlb.delayed_rmap:
+        return
+    tlb_flush_rmap_batch(tlb.batch[0], vma)
+    if tlb.active != 0:
+        tlb_flush_rmap_batch(tlb.batch[tlb.active], vma)
+    tlb.delayed_rmap = False
+
+
+def tlb_flush_rmap_batch(batch: mmu_gather_batch, vma: vm_area_struct) -> None:
+    """tlb_flush_rmap_batch()."""
+    for i in range(batch.nr):
+        enc = batch.encoded_pages[i]
+        if enc.delay_rmap:
+            page_remove_rmap(pfn_to_page(enc.pfn), vma)
+
+
+def tlb_flush_mmu(tlb: mmu_gather) -> None:
+    """tlb_flush_mmu(): flush, then free what was gathered."""
+    tlb_flush_mmu_tlbonly(tlb)
+    tlb_flush_mmu_free(tlb)
+
+
+def tlb_flush_mmu_free(tlb: mmu_gather) -> None:
+    """tlb_flush_mmu_free(): only pages are gathered here, no page tables."""
+    tlb_batch_pages_flush(tlb)
+
+
+def tlb_batch_pages_flush(tlb: mmu_gather) -> None:
+    """tlb_batch_pages_flush(): drop the references of all batches."""
+    for number in range(MmuGather.batches):
+        batch = tlb.batch[number]
+        if MmuGather.dirty_in_gather:
+            clean_and_free_pages_and_swap_cache(batch)
+        free_pages_and_swap_cache(batch)
+    tlb.active = 0
+
+
+def clean_and_free_pages_and_swap_cache(batch: mmu_gather_batch) -> None:
+    """The rejected RFC: what the flags ask for is done once the TLBs are flushed."""
+    for i in range(batch.nr):
+        enc = batch.encoded_pages[i]
+        page = pfn_to_page(enc.pfn)
+        if enc.dirty:
+            set_page_dirty(page)
+        if enc.delay_rmap:
+            page_zap_pte_rmap(page)
+
+
+def free_pages_and_swap_cache(batch: mmu_gather_batch) -> None:
+    """free_pages_and_swap_cache() of mm/swap_state.c, with release_pages()."""
+    for i in range(batch.nr):
+        put_page(pfn_to_page(batch.encoded_pages[i].pfn))
+        batch.encoded_pages[i] = encoded_page()
+    batch.nr = 0
+
+
+def tlb_finish_mmu(tlb: mmu_gather) -> None:
+    """tlb_finish_mmu(): flush and free what is left.
+
+    Another thread may have cleared PTEs of the same mm whose flush is still to come: then
+    the whole mm is flushed.
+    """
+    if mm_tlb_flush_nested(tlb.mm):
+        tlb.start = 0
+        tlb.end = Machine.pages
+        tlb.cleared_ptes = True
+    tlb_flush_mmu(tlb)
+    dec_tlb_flush_pending(tlb.mm)
+
+
+def inc_tlb_flush_pending(mm: mm_struct) -> None:
+    """inc_tlb_flush_pending() of include/linux/mm_inline.h."""
+    atomic_inc(mm.tlb_flush_pending)
+
+
+def dec_tlb_flush_pending(mm: mm_struct) -> None:
+    """dec_tlb_flush_pending() of include/linux/mm_inline.h."""
+    atomic_dec_and_test(mm.tlb_flush_pending)
+
+
+def mm_tlb_flush_nested(mm: mm_struct) -> bool:
+    """mm_tlb_flush_nested() of include/linux/mm_inline.h."""
+    return atomic_read(mm.tlb_flush_pending) > 1

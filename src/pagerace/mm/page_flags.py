@@ -1,0 +1,89 @@
+"""Folio flags and counts: include/linux/page-flags.h, page_ref.h and mm.h."""
+# pyright: strict, reportPrivateUsage=false
+# The counters have the kernel's names, and this file is the only one that touches them.
+
+from __future__ import annotations
+
+from pagerace.lang import atomic, u3
+from pagerace.mm.atomic import (
+    atomic_cmpxchg,
+    atomic_dec_and_test,
+    atomic_inc,
+    atomic_inc_not_zero,
+    atomic_read,
+    atomic_set,
+)
+from pagerace.mm.mm_types import folio
+
+
+def folio_test_locked(folio: folio) -> bool:
+    """folio_test_locked()."""
+    return folio.PG_locked
+
+
+def folio_test_dirty(folio: folio) -> bool:
+    """folio_test_dirty()."""
+    return folio.PG_dirty
+
+
+def folio_test_writeback(folio: folio) -> bool:
+    """folio_test_writeback()."""
+    return folio.PG_writeback
+
+
+def folio_test_clear_dirty(folio: folio) -> bool:
+    """folio_test_clear_dirty(): one atomic bit operation."""
+    with atomic():
+        dirty = folio.PG_dirty
+        folio.PG_dirty = False
+    return dirty
+
+
+def folio_mapcount(folio: folio) -> u3:
+    """folio_mapcount() of include/linux/mm.h."""
+    return atomic_read(folio._mapcount)
+
+
+def folio_mapped(folio: folio) -> bool:
+    """folio_mapped() of include/linux/mm.h."""
+    return folio_mapcount(folio) != 0
+
+
+def mapcount_inc(folio: folio) -> None:
+    """atomic_inc(&page->_mapcount): rmap.c counts one more entry."""
+    atomic_inc(folio._mapcount)
+
+
+def mapcount_dec(folio: folio) -> None:
+    """atomic_add_negative(-1, &page->_mapcount): rmap.c counts one entry less."""
+    atomic_dec_and_test(folio._mapcount)
+
+
+def folio_ref_count(folio: folio) -> u3:
+    """folio_ref_count() of include/linux/page_ref.h."""
+    return atomic_read(folio._refcount)
+
+
+def folio_get(folio: folio) -> None:
+    """folio_get() of include/linux/mm.h."""
+    atomic_inc(folio._refcount)
+
+
+def folio_try_get(folio: folio) -> bool:
+    """folio_try_get() of include/linux/page_ref.h: False if the page is being freed."""
+    return atomic_inc_not_zero(folio._refcount)
+
+
+def folio_put_testzero(folio: folio) -> bool:
+    """folio_put_testzero() of include/linux/mm.h."""
+    return atomic_dec_and_test(folio._refcount)
+
+
+def folio_ref_freeze(folio: folio, count: u3) -> bool:
+    """folio_ref_freeze() of include/linux/page_ref.h: take all references, or none."""
+    return atomic_cmpxchg(folio._refcount, count, 0) == count
+
+
+def folio_ref_unfreeze(folio: folio, count: u3) -> None:
+    """folio_ref_unfreeze() of include/linux/page_ref.h."""
+    atomic_set(folio._refcount, count)

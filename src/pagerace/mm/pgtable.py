@@ -1,0 +1,84 @@
+"""Page tables as the kernel handles them: include/linux/mm.h, mm/pgtable-generic.c."""
+
+from __future__ import annotations
+
+from pagerace.machine.memory import ulong
+from pagerace.machine.pgtable import (
+    native_ptep_get_and_clear,
+    pte_offset_kernel,
+    pte_present,
+    pte_same,
+    pte_slot,
+    pte_t,
+    ptep_get,
+    set_pte,
+)
+from pagerace.mm.mm_types import mm_struct, pmd_t, vm_area_struct
+from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
+from pagerace.mm.tlb import flush_tlb_page
+
+
+def mm_find_pmd(mm: mm_struct, address: ulong) -> pmd_t:
+    """mm_find_pmd() of mm/rmap.c: one PMD entry covers the whole mm."""
+    return mm.pmd
+
+
+def pte_offset_map(pmd: pmd_t, address: ulong) -> pte_slot:
+    """pte_offset_map() of include/linux/pgtable.h."""
+    return pte_offset_kernel(pmd.table, address)
+
+
+def pte_lockptr(mm: mm_struct, pmd: pmd_t) -> spinlock_t:
+    """pte_lockptr() of include/linux/mm.h: the lock of one table (split PTLs)."""
+    return pmd.ptl
+
+
+def pte_offset_map_lock(
+    mm: mm_struct, pmd: pmd_t, address: ulong, ptl: spinlock_t
+) -> pte_slot:
+    """pte_offset_map_lock() of include/linux/mm.h; ``ptl`` is pte_lockptr(mm, pmd)."""
+    pte = pte_offset_map(pmd, address)
+    spin_lock(ptl)
+    return pte
+
+
+def pte_unmap_unlock(pte: pte_slot, ptl: spinlock_t) -> None:
+    """pte_unmap_unlock() of include/linux/mm.h."""
+    spin_unlock(ptl)
+
+
+def ptep_get_and_clear(mm: mm_struct, address: ulong, ptep: pte_slot) -> pte_t:
+    """ptep_get_and_clear() of arch/x86/include/asm/pgtable.h."""
+    return native_ptep_get_and_clear(ptep)
+
+
+def ptep_get_and_clear_full(
+    mm: mm_struct, address: ulong, ptep: pte_slot, full: bool
+) -> pte_t:
+    """ptep_get_and_clear_full() of arch/x86/include/asm/pgtable.h.
+
+    ``full``: the whole mm goes away and no CPU runs it, so that no xchg is needed.
+    """
+    if full:
+        pte = ptep_get(ptep)
+        set_pte(ptep, pte_t())
+        return pte
+    return ptep_get_and_clear(mm, address, ptep)
+
+
+def ptep_clear_flush(vma: vm_area_struct, address: ulong, ptep: pte_slot) -> pte_t:
+    """ptep_clear_flush() of mm/pgtable-generic.c: no CPU translates it any more."""
+    pte = ptep_get_and_clear(vma.vm_mm, address, ptep)
+    if pte_present(pte):  # pte_accessible()
+        flush_tlb_page(vma, address)
+    return pte
+
+
+def ptep_set_access_flags(
+    vma: vm_area_struct, address: ulong, ptep: pte_slot, entry: pte_t, dirty: bool
+) -> bool:
+    """ptep_set_access_flags() of arch/x86/mm/pgtable.c: rights only grow, no flush."""
+    changed = not pte_same(ptep_get(ptep), entry)
+    if changed and dirty:
+        set_pte(ptep, entry)
+    return changed

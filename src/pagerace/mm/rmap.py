@@ -1,0 +1,88 @@
+"""Reverse mapping: mm/rmap.c.
+
+The mapcount is the number of page-table entries, so that it tells whether a walk over
+the VMAs of the file could find anything.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import u2
+from pagerace.machine.pgtable import (
+    pte_dirty,
+    pte_mkclean,
+    pte_write,
+    pte_wrprotect,
+    ptep_get,
+    set_pte,
+)
+from pagerace.mm.mm_types import folio, page_folio, page_to_pfn, vm_area_struct, vma_address
+from pagerace.mm.page_flags import folio_mapped, folio_test_locked, mapcount_dec, mapcount_inc
+from pagerace.mm.page_vma_mapped import PVMW_SYNC, page_vma_mapped_walk, walks
+from pagerace.mm.pgtable import ptep_clear_flush
+from pagerace.mm.rwsem import down_read, up_read
+
+
+def page_add_file_rmap(page: folio, vma: vm_area_struct) -> None:
+    """page_add_file_rmap(): one more entry maps the page; PTL held."""
+    mapcount_inc(page_folio(page))
+
+
+def page_remove_rmap(page: folio, vma: vm_area_struct) -> None:
+    """page_remove_rmap(): one entry less.
+
+    Linux kernel commit 5df397dec7c4 ("mm: delay page_remove_rmap() until after the TLB
+    has been flushed") (in v6.2) lets the caller choose the moment.
+    """
+    mapcount_dec(page_folio(page))
+
+
+def page_zap_pte_rmap(page: folio) -> None:
+    """page_zap_pte_rmap() of the RFC of October 2022: without the PTL."""
+    mapcount_dec(page_folio(page))
+
+
+def folio_mkclean(folio: folio) -> u2:
+    """folio_mkclean(): clean and write-protect every PTE of the folio; how many it was.
+
+    A folio without rmap is not looked for: no PTL is taken, and no zapper waited for.
+    """
+    assert folio_test_locked(folio), "folio_mkclean() wants the folio locked"
+    if not folio_mapped(folio):
+        return 0
+    if folio.mapping is None:
+        return 0
+    return rmap_walk_file(folio)
+
+
+def rmap_walk_file(folio: folio) -> u2:
+    """rmap_walk_file(), with page_mkclean_one() as its ->rmap_one()."""
+    cleaned: u2 = 0
+    mapping = folio.mapping
+    if mapping is None:
+        return 0
+    down_read(mapping.i_mmap_rwsem)
+    for vma in mapping.i_mmap:
+        if vma is not None:
+            cleaned += page_mkclean_one(folio, vma)
+    up_read(mapping.i_mmap_rwsem)
+    return cleaned
+
+
+def page_mkclean_one(folio: folio, vma: vm_area_struct) -> u2:
+    """page_mkclean_one() with page_vma_mkclean_one(): the PTEs of one VMA."""
+    cleaned: u2 = 0
+    pvmw = walks.current
+    pvmw.pfn = page_to_pfn(folio)
+    pvmw.vma = vma
+    pvmw.address = vma_address(folio, vma)
+    pvmw.flags = PVMW_SYNC
+    while page_vma_mapped_walk(pvmw):
+        pte = pvmw.pte
+        if not pte_dirty(ptep_get(pte)) and not pte_write(ptep_get(pte)):
+            continue
+        entry = ptep_clear_flush(vma, pvmw.address, pte)
+        entry = pte_wrprotect(entry)
+        entry = pte_mkclean(entry)
+        set_pte(pte, entry)
+        cleaned += 1
+    return cleaned

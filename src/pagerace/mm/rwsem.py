@@ -1,0 +1,58 @@
+"""Reader-writer semaphores: kernel/locking/rwsem.c, without the queue and its fairness."""
+
+from __future__ import annotations
+
+from pagerace.lang import Struct, atomic, u2, u3, wait_until
+from pagerace.mm.lockdep import lock_acquire, lock_release, lockdep_map
+from pagerace.mm.sched import might_sleep
+
+
+class rw_semaphore(Struct):
+    """Many readers or one writer.  A waiter sleeps."""
+
+    readers: u2
+    writer: bool
+    dep_map: lockdep_map
+
+
+def init_rwsem(sem: rw_semaphore, key: u3) -> None:
+    """init_rwsem(): ``key`` is the class of the lock."""
+    sem.dep_map.key = key
+
+
+def down_read(sem: rw_semaphore) -> None:
+    """down_read()."""
+    might_sleep()
+    lock_acquire(sem.dep_map.key)
+    with atomic():
+        wait_until(not sem.writer)
+        sem.readers += 1
+
+
+def up_read(sem: rw_semaphore) -> None:
+    """up_read()."""
+    lock_release(sem.dep_map.key)
+    with atomic():
+        sem.readers -= 1
+
+
+def down_write(sem: rw_semaphore) -> None:
+    """down_write()."""
+    might_sleep()
+    lock_acquire(sem.dep_map.key)
+    with atomic():
+        wait_until(not sem.writer and sem.readers == 0)
+        sem.writer = True
+
+
+def up_write(sem: rw_semaphore) -> None:
+    """up_write()."""
+    lock_release(sem.dep_map.key)
+    sem.writer = False
+
+
+def downgrade_write(sem: rw_semaphore) -> None:
+    """downgrade_write(): from the writer to one of the readers, never letting go."""
+    with atomic():
+        sem.writer = False
+        sem.readers = 1

@@ -1,0 +1,64 @@
+"""Calls of functions on other CPUs: kernel/smp.c.
+
+The only function that is ever called here is flush_tlb_func(), so that what the caller
+passes is always a flush_tlb_info.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import (
+    Pool,
+    Struct,
+    atomic,
+    bug_on,
+    pool,
+    smp_processor_id,
+    u3,
+    u8,
+    wait_until,
+)
+from pagerace.machine.ipi import answered, send_ipi
+from pagerace.machine.irq import irqs_disabled
+from pagerace.machine.memory import Machine, ulong
+from pagerace.mm.cpumask import cpumask_test_cpu
+
+
+class call_function_data(Struct):
+    """What a CPU passes to those that it calls: the pages from ``start`` to ``end`` - 1."""
+
+    start: ulong
+    end: ulong
+
+
+# One for each calling CPU.
+cfd_data: Pool[call_function_data] = pool(call_function_data, lambda: Machine.cpus)
+
+
+def smp_call_function_many(mask: u8, start: ulong, end: ulong) -> None:
+    """smp_call_function_many_cond(), first half: interrupt all CPUs of ``mask`` but this.
+
+    The data is published by the same atomic operation as the request: none looks at it
+    before.
+    """
+    this_cpu = u3(smp_processor_id())
+    data = cfd_data[this_cpu]
+    for cpu in range(Machine.cpus):
+        if cpumask_test_cpu(cpu, mask) and cpu != this_cpu:
+            with atomic():
+                data.start = start
+                data.end = end
+                send_ipi(cpu)
+
+
+def csd_lock_wait() -> None:
+    """smp_call_function_many_cond(), second half: until all have run the function.
+
+    Two CPUs that wait for each other with interrupts off would wait for ever.
+    """
+    bug_on(irqs_disabled(), "ipi-with-interrupts-off")
+    data = cfd_data[smp_processor_id()]
+    with atomic():
+        wait_until(answered())
+        # The data is this CPU's own again, and the next call begins from nothing.
+        data.start = 0
+        data.end = 0

@@ -1,0 +1,40 @@
+"""Spinlocks: include/linux/spinlock.h."""
+
+from __future__ import annotations
+
+from pagerace.lang import Struct, atomic, smp_store_release, u3, wait_until
+from pagerace.mm.lockdep import lock_acquire, lock_release, lockdep_map
+from pagerace.mm.sched import preempt_disable, preempt_enable
+
+
+class spinlock_t(Struct):
+    """A lock that its waiters spin for.  Its holder must not sleep."""
+
+    locked: bool
+    dep_map: lockdep_map
+
+
+def spin_lock_init(lock: spinlock_t, key: u3) -> None:
+    """spin_lock_init(): ``key`` is the class of the lock."""
+    lock.dep_map.key = key
+
+
+def spin_lock(lock: spinlock_t) -> None:
+    """spin_lock()."""
+    preempt_disable()
+    lock_acquire(lock.dep_map.key)
+    with atomic():
+        wait_until(not lock.locked)
+        lock.locked = True
+
+
+def spin_unlock(lock: spinlock_t) -> None:
+    """spin_unlock()."""
+    lock_release(lock.dep_map.key)
+    smp_store_release(lock.locked, False)
+    preempt_enable()
+
+
+def spin_is_locked(lock: spinlock_t) -> bool:
+    """spin_is_locked(): by anybody."""
+    return lock.locked

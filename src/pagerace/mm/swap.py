@@ -1,0 +1,23 @@
+"""Dropping references: mm/swap.c."""
+
+from __future__ import annotations
+
+from pagerace.mm.mm_types import folio, page_folio
+from pagerace.mm.page_alloc import free_unref_page
+from pagerace.mm.page_flags import folio_get, folio_put_testzero
+
+
+def get_page(page: folio) -> None:
+    """get_page() of include/linux/mm.h."""
+    folio_get(page_folio(page))
+
+
+def put_page(page: folio) -> None:
+    """put_page() of include/linux/mm.h."""
+    folio_put(page_folio(page))
+
+
+def folio_put(folio: folio) -> None:
+    """folio_put() of include/linux/mm.h: whoever drops the last reference frees it."""
+    if folio_put_testzero(folio):
+        free_unref_page(folio)

@@ -1,0 +1,1 @@
+"""The claims: design debates and historic bugs of the page-table layer."""

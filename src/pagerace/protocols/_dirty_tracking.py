@@ -1,0 +1,164 @@
+"""What must hold of dirty pages: the properties T4-S1 to T4-S8 of shared file mappings."""
+
+from __future__ import annotations
+
+from pagerace.lang import u3
+from pagerace.machine.cpu import cpus
+from pagerace.machine.memory import Machine, disk, frames, pfn_t, ulong
+from pagerace.mm.bug import warned
+from pagerace.mm.mm_types import mem_map, page_to_pfn
+from pagerace.mm.page_flags import (
+    folio_mapcount,
+    folio_mapped,
+    folio_ref_count,
+    folio_test_dirty,
+    folio_test_locked,
+    folio_test_writeback,
+)
+from pagerace.mm.spinlock import spin_is_locked
+from pagerace.protocols._shared_file import fsynced, logs, mapping, mm, newest
+
+
+def no_lost_write() -> bool:
+    """T4-S1: every store is in the page cache and will be written, or on disk."""
+    for index in range(Machine.pages):
+        stored: u3 = 0
+        for log in logs:
+            stored += log.stored[index]
+        if newest(index) != stored or not written_or_dirty(index):
+            return False
+    return True
+
+
+def written_or_dirty(index: ulong) -> bool:
+    """Is page ``index`` on disk as it is, or has it a dirty bit that is looked at?"""
+    folio = mapping.i_pages[index]
+    if folio is None:
+        return True
+    pfn = page_to_pfn(folio)
+    return (
+        frames[pfn].content == disk.block[index]
+        or folio_test_dirty(folio)
+        or (mm.pmd.table.pte[index].value.dirty and folio_mapped(folio))
+    )
+
+
+def dirty_data_is_known() -> bool:
+    """T4-S1 at every step: content that is not on disk has a dirty bit, or somebody whose
+    work is not done: writeback, or a zapper with the PTL and the rmap still in place."""
+    for index in range(Machine.pages):
+        folio = mapping.i_pages[index]
+        if folio is not None and not written_or_dirty(index):
+            writeback = folio_test_locked(folio) or folio_test_writeback(folio)
+            zapper = spin_is_locked(mm.pmd.ptl) and folio_mapped(folio)
+            if not writeback and not zapper:
+                return False
+    return True
+
+
+def ptl_covers_the_flush() -> bool:
+    """T4-S2: while nobody holds the PTL, no TLB has a dirty entry that its PTE has not."""
+    if spin_is_locked(mm.pmd.ptl):
+        return True
+    for cpu in cpus:
+        for address in range(Machine.pages):
+            entry = cpu.tlb[address]
+            pte = mm.pmd.table.pte[address].value
+            if entry.dirty and not (pte.present and pte.dirty and pte.pfn == entry.pfn):
+                return False
+    return True
+
+
+def rmap_outlives_translations() -> bool:
+    """T4-S3: a page that some TLB can still write to, unasked, has its rmap."""
+    for cpu in cpus:
+        for address in range(Machine.pages):
+            entry = cpu.tlb[address]
+            if entry.dirty and not folio_mapped(mem_map[entry.pfn]):
+                return False
+    return True
+
+
+def mapcount_is_exact() -> bool:
+    """T4-S4: the mapcount is never below the number of PTEs, and equal to it while nobody
+    holds the PTL: each delayed rmap is removed, once."""
+    for pfn in range(Machine.frames):
+        mapcount = folio_mapcount(mem_map[pfn])
+        if mapcount < ptes_of(pfn):
+            return False
+        if not spin_is_locked(mm.pmd.ptl) and mapcount != ptes_of(pfn):
+            return False
+    return True
+
+
+def ptes_of(pfn: pfn_t) -> u3:
+    """The number of PTEs that map a frame."""
+    count: u3 = 0
+    for address in range(Machine.pages):
+        pte = mm.pmd.table.pte[address].value
+        if pte.present and pte.pfn == pfn:
+            count += 1
+    return count
+
+
+def reference_outlives_translations() -> bool:
+    """T4-S5: no TLB translates to a free frame; each rmap entry has a reference."""
+    for cpu in cpus:
+        for address in range(Machine.pages):
+            entry = cpu.tlb[address]
+            if entry.present and not frames.allocated(frames[entry.pfn]):
+                return False
+    for pfn in range(Machine.frames):
+        if folio_ref_count(mem_map[pfn]) < folio_mapcount(mem_map[pfn]):
+            return False
+    return True
+
+
+def dirtied_locked_or_mapped() -> bool:
+    """T4-S6: whoever sets a folio dirty holds its lock, or finds it mapped."""
+    return not warned.dirtied_unmapped
+
+
+def no_ext4_warning() -> bool:
+    """T4-S6 as ext4_dirty_folio() checks it: the folio is locked, or dirty already."""
+    return not warned.ext4_dirty_folio
+
+
+def no_store_behind_mkclean() -> bool:
+    """T4-S8: while a clean folio is locked, no CPU can store to it without a write fault."""
+    for cpu in cpus:
+        for address in range(Machine.pages):
+            entry = cpu.tlb[address]
+            pte = mm.pmd.table.pte[address].value
+            if entry.dirty and is_clean_and_locked(entry.pfn):
+                return False
+            if pte.writable and is_clean_and_locked(pte.pfn):
+                return False
+    return True
+
+
+def is_clean_and_locked(pfn: pfn_t) -> bool:
+    """The state in which folio_clear_dirty_for_io() leaves a folio."""
+    return folio_test_locked(mem_map[pfn]) and not folio_test_dirty(mem_map[pfn])
+
+
+def fsync_keeps_its_promise() -> bool:
+    """What is stored before fsync() is called is on disk when it returns."""
+    return not fsynced.broken
+
+
+def a_stale_entry_is_dirty() -> bool:
+    """Sometimes: a PTE is gone, and a TLB can still store without looking at it."""
+    for cpu in cpus:
+        for address in range(Machine.pages):
+            if cpu.tlb[address].dirty and not mm.pmd.table.pte[address].value.present:
+                return True
+    return False
+
+
+def a_page_is_reclaimed() -> bool:
+    """Sometimes: a page leaves the page cache."""
+    for index in range(Machine.pages):
+        if mapping.i_pages[index] is None:
+            return True
+    return False

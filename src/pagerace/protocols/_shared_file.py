@@ -1,0 +1,178 @@
+"""A file that is mapped shared: the set-up and the threads of claims about dirty pages.
+
+CPU 0 takes the mapping away, CPU 1 writes the file out and reclaims, and each further CPU
+is a user thread that stores to the mapping.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from pagerace.lang import (
+    Array,
+    Config,
+    Pool,
+    Struct,
+    array,
+    atomic,
+    per_thread,
+    pool,
+    smp_processor_id,
+    u8,
+)
+from pagerace.machine.cpu import cpus, tlb_entry
+from pagerace.machine.memory import Machine, disk, frames, ulong, version_t
+from pagerace.machine.pgtable import pfn_pte, pte_mkdirty, pte_mkyoung, set_pte
+from pagerace.mm.fault import user_store
+from pagerace.mm.lockdep import I_MMAP_RWSEM, MMAP_LOCK, PAGE_TABLE_LOCK
+from pagerace.mm.madvise import madvise_dontneed
+from pagerace.mm.mm_types import address_space, folio, mm_struct, page_to_pfn, vm_area_struct
+from pagerace.mm.mmap import munmap
+from pagerace.mm.page_alloc import alloc_page
+from pagerace.mm.page_flags import folio_get
+from pagerace.mm.pgtable import pte_offset_map
+from pagerace.mm.rmap import page_add_file_rmap
+from pagerace.mm.rwsem import init_rwsem
+from pagerace.mm.spinlock import spin_lock_init
+from pagerace.mm.sync import vfs_fsync
+from pagerace.mm.vmscan import shrink_inactive_list
+
+
+class Start(Enum):
+    """How the pages are mapped at first.
+
+    STORED: a store has left the page dirty and the PTE writable and dirty.
+    READ: a read fault has mapped a clean page read-only, for vma_wants_writenotify().
+    UNNOTIFIED: a clean page is mapped writable and clean, as in a VMA that does not want
+    to be notified; the dirty bit of the hardware is all there is.
+    """
+
+    STORED = 0
+    READ = 1
+    UNNOTIFIED = 2
+
+
+class Work(Config):
+    """How much happens.  ``stores``: of each user to each page; ``rounds``: of fsync()."""
+
+    start: Start = Start.STORED
+    stores: int = 2
+    rounds: int = 1
+
+
+class user_log(Struct):
+    """``stored[i]``: stores to page i that a user thread has seen done."""
+
+    stored: Array[version_t] = array(lambda: Machine.pages)
+
+
+class fsync_log(Struct):
+    """``before[i]``: what page i held when fsync() was called."""
+
+    before: Array[version_t] = array(lambda: Machine.pages)
+
+
+class fsync_record(Struct):
+    """``broken``: an fsync() has returned, and a store from before it is not on disk."""
+
+    broken: bool
+
+
+mm = mm_struct()
+vma = vm_area_struct()
+mapping = address_space()
+logs: Pool[user_log] = pool(user_log, lambda: Machine.cpus)
+calls = per_thread(fsync_log)
+fsynced = fsync_record()
+
+
+def setup() -> None:
+    """All pages of the file are cached, clean, and mapped as a read fault leaves them."""
+    init_rwsem(mm.mmap_lock, MMAP_LOCK)
+    init_rwsem(mapping.i_mmap_rwsem, I_MMAP_RWSEM)
+    spin_lock_init(mm.pmd.ptl, PAGE_TABLE_LOCK)
+    vma.vm_mm = mm
+    vma.vm_end = Machine.pages
+    vma.vm_file = mapping
+    mm.mm_mt[0] = vma
+    mapping.i_mmap[0] = vma
+    for cpu in range(Machine.cpus):
+        if cpu != 1:
+            cpus[cpu].cr3 = mm.pmd.table
+            mm.cpu_bitmap |= u8(1) << cpu
+    for index in range(Machine.pages):
+        page = alloc_page()
+        if page is not None:
+            add_to_file(page, index)
+
+
+def add_to_file(page: folio, index: ulong) -> None:
+    """Page ``index`` of the file, with the references of the cache and of the mapping."""
+    page.mapping = mapping
+    page.index = index
+    mapping.i_pages[index] = page
+    folio_get(page)
+    page_add_file_rmap(page, vma)
+    pte = pte_mkyoung(pfn_pte(page_to_pfn(page), Work.start is not Start.READ))
+    if Work.start is Start.STORED:
+        pte = pte_mkdirty(pte)
+        page.PG_dirty = True
+        frames[page_to_pfn(page)].content = 1
+        logs[0].stored[index] = 1
+        for cpu in range(2, Machine.cpus):
+            cpus[cpu].tlb[index] = tlb_entry(
+                present=True, writable=True, dirty=True, pfn=page_to_pfn(page)
+            )
+    set_pte(pte_offset_map(mm.pmd, index), pte)
+
+
+def unmap() -> None:
+    """Thread: the mapping goes away for good."""
+    munmap(mm, vma)
+
+
+def dontneed() -> None:
+    """Thread: the mapping goes away, and comes back where it is touched."""
+    madvise_dontneed(mm, vma)
+
+
+def writeback() -> None:
+    """Thread: another process calls fsync(), and reclaim follows."""
+    for _ in range(Work.rounds):
+        begin_fsync()
+        vfs_fsync(mapping)
+        end_fsync()
+        shrink_inactive_list(mapping)
+
+
+def user() -> None:
+    """Thread: stores, until it has done them all or is killed by a signal."""
+    for count in range(Work.stores):
+        for page in range(Machine.pages):
+            if not user_store(mm, page):
+                return
+            logs[smp_processor_id()].stored[page] = count + 1
+
+
+def newest(index: ulong) -> version_t:
+    """What a reader of the file finds in page ``index``."""
+    folio = mapping.i_pages[index]
+    if folio is None:
+        return disk.block[index]
+    return frames[page_to_pfn(folio)].content
+
+
+def begin_fsync() -> None:
+    """Note what fsync() has to bring to the disk."""
+    with atomic():
+        for index in range(Machine.pages):
+            calls.current.before[index] = newest(index)
+
+
+def end_fsync() -> None:
+    """Note whether it has."""
+    with atomic():
+        for index in range(Machine.pages):
+            if disk.block[index] < calls.current.before[index]:
+                fsynced.broken = True
+            calls.current.before[index] = 0

@@ -1,0 +1,210 @@
+"""The lost write of October 2022: zap, writeback, and a store through a stale TLB entry.
+
+Nadav Amit's test lost writes to a shared file mapping that one thread unmapped while
+another process wrote the file out.  Linux kernel commit 5df397dec7c4 ("mm: delay
+page_remove_rmap() until after the TLB has been flushed") (in v6.2) settled it.  Two ways
+that had been thought of before do not: see the orders at the top of mm/mmu_gather.py.
+"""
+# pyright: strict, reportPrivateUsage=false
+# Names that begin with underscores are the kernel's.
+
+from __future__ import annotations
+
+from pagerace.lang import agent, drop, force, mutant, protocol, swap, thread, violates
+from pagerace.machine.pgtable import pte_wrprotect
+from pagerace.machine.tlb import set_dirty, tlb_evict
+from pagerace.mm.filemap import filemap_page_mkwrite
+from pagerace.mm.memory import (
+    fault_dirty_shared_page,
+    finish_mkwrite_fault,
+    wp_page_shared,
+    zap_pte_range,
+)
+from pagerace.mm.mmu_gather import (
+    LATE_RMAP_UNLOCKED,
+    RFC_DIRTY_IN_GATHER,
+    RFC_DIRTY_IN_GATHER_RMAP_KEPT,
+    V6_0,
+    V6_2,
+    tlb_flush_mmu,
+    tlb_flush_mmu_free,
+    tlb_flush_mmu_tlbonly,
+    tlb_flush_rmaps,
+)
+from pagerace.mm.page_vma_mapped import map_pte, page_vma_mapped_walk_done
+from pagerace.mm.page_writeback import (
+    folio_clear_dirty_for_io,
+    set_page_dirty,
+    write_cache_pages,
+)
+from pagerace.mm.pagemap import folio_lock, folio_unlock, unlock_page
+from pagerace.mm.pgtable import ptep_clear_flush, ptep_get_and_clear_full
+from pagerace.mm.rmap import page_mkclean_one
+from pagerace.mm.spinlock import spin_lock, spin_unlock
+from pagerace.mm.tlb import flush_tlb_page, sysvec_call_function
+from pagerace.mm.vmscan import __remove_mapping, shrink_folio_list
+from pagerace.protocols._dirty_tracking import (
+    a_page_is_reclaimed,
+    a_stale_entry_is_dirty,
+    dirtied_locked_or_mapped,
+    dirty_data_is_known,
+    fsync_keeps_its_promise,
+    mapcount_is_exact,
+    no_ext4_warning,
+    no_lost_write,
+    no_store_behind_mkclean,
+    ptl_covers_the_flush,
+    reference_outlives_translations,
+    rmap_outlives_translations,
+)
+from pagerace.protocols._shared_file import Start, Work, dontneed, setup, unmap, user, writeback
+
+HARDWARE = [
+    agent(sysvec_call_function, cpu=0),
+    agent(sysvec_call_function, cpu=2),
+    agent(tlb_evict, cpu=2),
+]
+FLUSHING = [
+    ptl_covers_the_flush,
+    rmap_outlives_translations,
+    mapcount_is_exact,
+    reference_outlives_translations,
+    dirtied_locked_or_mapped,
+    dirty_data_is_known,
+]
+
+v6_2 = protocol(
+    title="munmap() loses no store, with delayed rmap",
+    kernel="mm/memory.c: zap_pte_range()",
+    commit="5df397dec7c4",
+    threads=[thread(unmap, cpu=0), thread(writeback, cpu=1), thread(user, cpu=2), *HARDWARE],
+    setup=setup,
+    always=[*FLUSHING, no_ext4_warning, no_store_behind_mkclean, fsync_keeps_its_promise],
+    at_end=[no_lost_write],
+    sometimes=[a_stale_entry_is_dirty, a_page_is_reclaimed],
+    config=[V6_2],
+    mutants={
+        "no_flush": mutant(
+            drop(zap_pte_range, tlb_flush_mmu_tlbonly), killed_by=rmap_outlives_translations
+        ),
+        "rmap_before_flush": mutant(
+            swap(zap_pte_range, tlb_flush_mmu_tlbonly, tlb_flush_rmaps),
+            killed_by=rmap_outlives_translations,
+        ),
+        "rmap_never": mutant(
+            drop(zap_pte_range, tlb_flush_rmaps), killed_by=mapcount_is_exact
+        ),
+        "ptl_before_flush": mutant(
+            force(zap_pte_range, "MmuGather.flush_under_ptl", False),
+            killed_by=ptl_covers_the_flush,
+        ),
+        "fault_without_folio_lock": mutant(
+            drop(filemap_page_mkwrite, folio_lock),
+            drop(filemap_page_mkwrite, folio_unlock),
+            drop(wp_page_shared, unlock_page),
+            drop(fault_dirty_shared_page, unlock_page),
+            killed_by=no_ext4_warning,
+        ),
+        "mkclean_without_ptl": mutant(
+            drop(map_pte, spin_lock),
+            drop(page_vma_mapped_walk_done, spin_unlock),
+            killed_by=ptl_covers_the_flush,
+        ),
+        "mkclean_without_pvmw_sync": mutant(
+            force(map_pte, "pvmw.flags & PVMW_SYNC", False), killed_by=no_store_behind_mkclean
+        ),
+        "mkclean_without_flush": mutant(
+            drop(ptep_clear_flush, flush_tlb_page), killed_by=ptl_covers_the_flush
+        ),
+        "mkclean_without_wrprotect": mutant(
+            drop(page_mkclean_one, pte_wrprotect), killed_by=no_store_behind_mkclean
+        ),
+        "writeback_without_mkclean": mutant(
+            force(folio_clear_dirty_for_io, "folio_mkclean(folio) != 0", False),
+            killed_by=no_store_behind_mkclean,
+        ),
+        "fsync_without_dirty_pages": mutant(
+            force(write_cache_pages, "folio_test_dirty(folio)", False),
+            killed_by=fsync_keeps_its_promise,
+        ),
+        "reclaim_of_dirty_pages": mutant(
+            force(shrink_folio_list, "folio_test_dirty(folio)", False),
+            force(__remove_mapping, "folio_test_dirty(folio)", False),
+            killed_by=no_lost_write,
+        ),
+    },
+)
+
+v6_2_dontneed = v6_2.replace(
+    title="madvise(MADV_DONTNEED) loses no store, with delayed rmap",
+    threads=[thread(dontneed, cpu=0), thread(writeback, cpu=1), thread(user, cpu=2), *HARDWARE],
+    mutants={
+        "dirty_after_folio_unlock": mutant(
+            swap(fault_dirty_shared_page, set_page_dirty, unlock_page),
+            killed_by=dirtied_locked_or_mapped,
+        ),
+        "fault_without_second_look": mutant(
+            force(finish_mkwrite_fault, "not pte_same(ptep_get(pte), vmf.orig_pte)", False),
+            killed_by=mapcount_is_exact,
+        ),
+    },
+)
+
+v6_2_unnotified = v6_2.replace(
+    title="munmap() loses no store, where only the hardware sets dirty bits",
+    always=FLUSHING,
+    config=[Work(start=Start.UNNOTIFIED)],
+    mutants={
+        "no_set_page_dirty": mutant(
+            drop(zap_pte_range, set_page_dirty), killed_by=dirty_data_is_known
+        ),
+        "get_and_clear_in_two_steps": mutant(
+            force(ptep_get_and_clear_full, "full", True), killed_by=rmap_outlives_translations
+        ),
+        "free_before_flush": mutant(
+            swap(tlb_flush_mmu, tlb_flush_mmu_tlbonly, tlb_flush_mmu_free),
+            killed_by=reference_outlives_translations,
+        ),
+        "walker_without_second_look": mutant(
+            force(
+                set_dirty,
+                "not pte.present or not pte.writable or pte.pfn != entry.pfn",
+                False,
+            ),
+            killed_by=rmap_outlives_translations,
+        ),
+    },
+)
+
+v6_0 = v6_2.replace(
+    title="munmap() removes the rmap before it flushes: a store is lost",
+    always=[],
+    config=[V6_0],
+    expect=violates(no_lost_write),
+    mutants={},
+)
+
+late_rmap_unlocked = v6_0.replace(
+    title="the rmap is kept, but the PTL is dropped before the flush: a store is lost",
+    config=[LATE_RMAP_UNLOCKED],
+)
+
+rfc_dirty_in_gather = v6_0.replace(
+    title="the gather carries the dirty bit: set_page_dirty() of a page nobody maps",
+    always=[dirtied_locked_or_mapped],
+    config=[RFC_DIRTY_IN_GATHER],
+    expect=violates(dirtied_locked_or_mapped),
+)
+
+rfc_ext4_warning = rfc_dirty_in_gather.replace(
+    title="the gather carries the dirty bit: the warning that Nadav Amit saw",
+    always=[no_ext4_warning],
+    expect=violates(no_ext4_warning),
+)
+
+rfc_rmap_kept = v6_0.replace(
+    title="the gather carries the dirty bit, the rmap is kept: fsync() returns too early",
+    always=[fsync_keeps_its_promise],
+    config=[RFC_DIRTY_IN_GATHER_RMAP_KEPT, Work(rounds=2)],
+    expect=violates(fsync_keeps_its_promise),
+)
