@@ -1,4 +1,4 @@
-"""The delayed-rmap race of 2022 step for step as in delayed_rmap.pml, to measure against Spin.
+"""The delayed-rmap race of 2022, step for step as in delayed_rmap.pml.
 
 kernel: mm/memory.c zap_pte_range(), mm/rmap.c folio_mkclean()
 commit: 5df397dec7c4 ("mm: delay page_remove_rmap() until after the TLB has been flushed")
@@ -12,6 +12,7 @@ section, or one load.  The states correspond one to one:
   returned.  The ``false`` at the end of ``munmap`` and ``writeback`` is a return too.
 * The monitor process never moves as long as the invariant holds.
 
+README.md beside this file has Spin's state counts, which are the counts here too.
 The protocols about mm/ proper are in ``pagerace.protocols``; this one is coarser and
 says nothing that they do not say better.
 """
@@ -40,7 +41,10 @@ from pagerace.lang.protocol import HOLDS, Protocol
 
 
 class Size(Config):
-    """U, P, S and R of the Promela: threads that store, pages, stores each, write-backs."""
+    """U, P, S and R of the Promela: threads that store, pages, stores each, write-backs.
+
+    With one page the counts differ from Spin's: a choice among one is no step here.
+    """
 
     users: int = 2
     pages: int = 2
@@ -77,10 +81,10 @@ class Page(Struct):
     references: u2 = 2  # page cache and mapping
 
 
-class Cpu(Struct):
-    """What a CPU keeps to itself: a TLB with room for every page."""
+class Tlb(Struct):
+    """The TLB of a CPU, with room for every page."""
 
-    tlb: Array[Pte] = array(lambda: Size.pages)
+    entry: Array[Pte] = array(lambda: Size.pages)
 
 
 class Mm(Struct):
@@ -99,7 +103,7 @@ class Outcome(enum.Enum):
 
 
 pages = pool(Page, lambda: Size.pages)
-cpus = pool(Cpu, lambda: Size.users)
+tlbs = pool(Tlb, lambda: Size.users)
 mm = Mm()
 
 
@@ -110,37 +114,37 @@ def user() -> None:
     """Store to any page, ``Size.stores`` times, unless the mapping is gone."""
     stores: u2 = 0
     while stores < Size.stores:
-        page = choose(Size.pages)
-        outcome = store(page)
-        while outcome != Outcome.STORED:
+        page: u2 = choose(Size.pages)
+        while True:
+            outcome = store(page)
+            if outcome == Outcome.STORED:
+                break
             if outcome == Outcome.SIGSEGV:
                 return
-            if outcome == Outcome.WRITE_PROTECTED:
-                if not do_wp_page(page):
-                    return
-            outcome = store(page)
+            if outcome == Outcome.WRITE_PROTECTED and not do_wp_page(page):
+                return
         stores += 1
 
 
 def store(page: u2) -> Outcome:
     """One attempt of this CPU: hit, dirty-bit walk, stale entry, fault or TLB fill."""
-    tlb = cpus[smp_processor_id()].tlb
     with atomic():
-        entry = tlb[page]
+        tlb = tlbs[smp_processor_id()]
+        entry = tlb.entry[page]
         if not entry.present:
             if not pages[page].pte.present:
                 return Outcome.SIGSEGV
-            tlb[page] = pages[page].pte
+            tlb.entry[page] = pages[page].pte
             return Outcome.RETRY
         if not entry.writable:
-            tlb[page] = Pte()
+            tlb.entry[page] = Pte()
             return Outcome.WRITE_PROTECTED
         if not entry.dirty:
             if not pages[page].pte.writable:
-                tlb[page] = Pte()
+                tlb.entry[page] = Pte()
                 return Outcome.RETRY
             pages[page].pte = pages[page].pte.replace(dirty=True)
-            tlb[page] = entry.replace(dirty=True)
+            tlb.entry[page] = entry.replace(dirty=True)
         assert not pages[page].freed
         pages[page].memory += 1
         return Outcome.STORED
@@ -197,8 +201,8 @@ def munmap() -> None:
         mm.page_table_locked = False
     for cpu in range(Size.users):
         with atomic():
-            for entry in range(Size.pages):
-                cpus[cpu].tlb[entry] = Pte()
+            for page in range(Size.pages):
+                tlbs[cpu].entry[page] = Pte()
     if Variant.rmap_after_flush:
         for page in range(Size.pages):
             pages[page].mapped = False
@@ -246,17 +250,15 @@ def writeback() -> None:
 
 def folio_mkclean(page: u2) -> None:
     """Write-protect and clean the PTE, flush it from all TLBs, keep its dirty bit."""
-    cleaned = False
     lock_page_table()
     with atomic():
         old = pages[page].pte
         protect = old.writable or old.dirty
-        if protect:
-            cleaned = old.dirty
-            pages[page].pte = Pte(present=old.present)
+        cleaned = old.dirty
+        pages[page].pte = Pte(present=old.present)
     if protect:
         for cpu in range(Size.users):
-            cpus[cpu].tlb[page] = Pte()
+            tlbs[cpu].entry[page] = Pte()
     mm.page_table_locked = False
     with atomic():
         if cleaned or pages[page].dirty:
@@ -300,7 +302,7 @@ def no_lost_write() -> bool:
 def in_some_tlb(page: u2) -> bool:
     """Does any CPU still hold a translation?"""
     for cpu in range(Size.users):
-        if cpus[cpu].tlb[page] != Pte():
+        if tlbs[cpu].entry[page] != Pte():
             return True
     return False
 
@@ -333,6 +335,15 @@ VARIANTS = (
     Variant(flush_under_lock=False),
     Variant(fault_locks_folio=False),
 )
+NAMES = ("early", "late", "unlocked_flush", "unlocked_fault")
 
-early, late, unlocked_flush, unlocked_fault = (claim(SIZES["S"], v) for v in VARIANTS)
-late_M, late_L = (claim(SIZES[name], Variant()) for name in ("M", "L"))
+
+def claims(size: str) -> tuple[Protocol, Protocol, Protocol, Protocol]:
+    """VAR 0 to 3 of the Promela in one of the sizes "S", "M" and "L"."""
+    early, late, flush, fault = (claim(SIZES[size], variant) for variant in VARIANTS)
+    return early, late, flush, fault
+
+
+early_S, late_S, unlocked_flush_S, unlocked_fault_S = claims("S")
+early_M, late_M, unlocked_flush_M, unlocked_fault_M = claims("M")
+early_L, late_L, unlocked_flush_L, unlocked_fault_L = claims("L")

@@ -1,0 +1,60 @@
+"""What both benchmarks share: pagerace as a user starts it, on one core."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+BENCH = Path(__file__).parent
+
+
+class PageraceError(Exception):
+    """pagerace did not give the verdict that it should."""
+
+
+def pin_to_one_core() -> int:
+    """Keep this process and its children on one core; returns the core's number."""
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    return core
+
+
+def check(claim: str, cache: Path, workers: int) -> tuple[dict[str, Any], float]:
+    """Run ``pagerace check`` on a claim of delayed_rmap.py as a process of its own.
+
+    ``cache`` holds what pagerace keeps between runs.  Returns its result as in its JSON,
+    and the seconds from start to exit.  Raises PageraceError.
+    """
+    address = f"{BENCH / 'delayed_rmap.py'}::{claim}"
+    command = [sys.executable, "-m", "pagerace", "check", address, "--format", "json"]
+    command += ["--workers", str(workers)]
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    start = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - start
+    if done.returncode not in (0, 1):
+        raise PageraceError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    (result,) = json.loads(done.stdout)["results"]
+    if not result["as_expected"]:
+        raise PageraceError(f"{claim}: {result['verdict']}, which is not what is expected")
+    return result, seconds
+
+
+def edit_to_verdict(claim: str, before: str, folder: Path, workers: int) -> float:
+    """Seconds for a claim of which nothing is cached, while ``before`` is.
+
+    That is what an author waits who had the verdict of ``before`` and made an edit.
+    """
+    warm, mine = folder / f"warm-{before}", folder / "mine"
+    if not warm.exists():
+        warm.mkdir()
+        check(before, warm, workers)
+    shutil.rmtree(mine, ignore_errors=True)
+    shutil.copytree(warm, mine)
+    return check(claim, mine, workers)[1]

@@ -1,0 +1,52 @@
+"""The README and the tutorial show what really happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.documents import _replace, comparable, execute, sessions
+from tests.tidy.sources import ROOT
+
+DOCUMENTS = ["README.md", "docs/tutorial.md"]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_document(name: str, tmp_path: Path) -> None:
+    results = execute(ROOT / name, tmp_path)
+    assert results
+    for session, output in results:
+        assert comparable(output) == comparable(session.shown), session.command
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_output_is_plain_ascii_and_narrow(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert text.isascii()
+    for body in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        assert max(len(line) for line in body.splitlines()) <= 79
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, "docs/ARCHITECTURE.md", "bench/README.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    document = ROOT / name
+    links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_sessions_of_a_block() -> None:
+    found = sessions("$ a b\none\ntwo\n$ c\n")
+    assert [(s.command, s.shown) for s in found] == [("a b", "one\ntwo\n"), ("c", "")]
+
+
+def test_a_block_replaces_what_it_names() -> None:
+    text = "import x\n\n\ndef f():\n    pass\n\n\ng = 1\n"
+    assert _replace(text, ["f"], "def f():\n    return 2\n") == (
+        "import x\n\n\ndef f():\n    return 2\n\n\ng = 1\n"
+    )
+
+
+def test_times_compare_equal() -> None:
+    assert comparable("12 states in 0.02 s") == comparable("12 states in 1.40 s")
