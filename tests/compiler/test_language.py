@@ -1,4 +1,4 @@
-"""Kernel Python called as plain Python and by the interpreter gives the same."""
+"""Kernel Python gives the same as plain Python, in the interpreter and as direct code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import pytest
 
 from pagerace.compiler.interpreter import run_code
 from pagerace.compiler.ops import signed_value
-from pagerace.compiler.program import compile_function
+from pagerace.compiler.native import build
+from pagerace.compiler.program import compile_direct, compile_function
+
+from tests.compiler.native.test_direct import Memory as NaturalMemory
 
 from . import language_samples
 
@@ -32,13 +35,17 @@ def _arguments(hint: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_interpreter_agrees_with_plain_python(name: str) -> None:
+def test_three_executors_agree(name: str) -> None:
     # A fresh module, so that plain Python starts from the memory a check starts from.
     module = importlib.reload(language_samples)
     function = getattr(module, name)
     hints = typing.get_type_hints(function)
     code, families = compile_function(function)
     memory = [list(family.initial) for family in families]
+    codes, cells = compile_direct([function])
+    native = build.compile_direct(codes)
+    natural = NaturalMemory(cells)
+    native_function = native.function(name)
     choices = [_arguments(hints[parameter]) for parameter in inspect.signature(function).parameters]
     for arguments in itertools.product(*choices):
         typed = [
@@ -53,3 +60,6 @@ def test_interpreter_agrees_with_plain_python(name: str) -> None:
         ]  # fmt: skip
         result = run_code(None, code, memory, raw)
         assert signed_value(code.result, result) == int(expected), (name, arguments)
+        table = [natural.table] if native.functions[name].memory else []
+        assert native_function(*table, *raw) == result, (name, arguments)
+        assert natural.status.value == 0

@@ -13,7 +13,6 @@ from pagerace.compiler.ir import BOOL, Code, Const
 def fold(code: Code) -> None:
     """Fold what is constant.  The families' ``written`` marks must be final."""
     _end_at_failures(code)
-    points.clean(code)
     _fold_loads(code)
     points.clean(code)
 

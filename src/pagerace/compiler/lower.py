@@ -420,12 +420,11 @@ class Lowerer(Loops, Calls):
             self.emit(ir.Op(copy, "convert", (value,), self.where(node)))
             value = copy
         self.unwind(0, node)
-        if not self.direct:
-            values = () if value is None else (value,)
-            self.emit(ir.Note("return", self.function, values, self.where(node)))
-        if self.direct:
+        if scope.exit < 0:  # direct code; a lock's __enter__ is inlined there too
             self.end(ir.Return(value))
             return
+        values = () if value is None else (value,)
+        self.emit(ir.Note("return", self.function, values, self.where(node)))
         scope.returns.append((self.current, value))
         self.jump(scope.exit)
 

@@ -35,27 +35,23 @@ def compile_function(function: Function) -> tuple[Code, list[ir.Family]]:
     For the interpreter's ``run_code``.  Raises CompileError.
     """
     diagnostics: list[Diagnostic] = []
-    memory = Memory()
-    functions, objects = reachable([function], [])
-    memory.build(objects, 1)
-    _track_allocation(memory, functions, objects)
-    lowerer = Lowerer(memory, diagnostics, Edits(()))
-    code = _lower_function(lowerer, function)  # pyright: ignore
+    memory = _memory_of([function])
+    code = _lower_function(Lowerer(memory, diagnostics, Edits(())), function)
     if diagnostics:
         raise CompileError(_unique(diagnostics))
     _drop_sections(code)
     return code, memory.families
 
 
-def lower_direct(functions: Sequence[Function]) -> list[Code]:
-    """Compile functions, and those that they call, to direct code with plain calls.
+def compile_direct(functions: Sequence[Function]) -> tuple[list[Code], list[ir.Family]]:
+    """Functions, and those that they call, with plain calls; and the memory they name.
 
-    Raises CompileError.
+    For the native direct code.  Raises CompileError.
     """
     diagnostics: list[Diagnostic] = []
-    memory = Memory()
+    memory = _memory_of(functions)
     codes: dict[str, Code] = {}
-    pending: list[Any] = list(functions)
+    pending = list(functions)
     edits = Edits(())
     while pending:
         function = pending.pop(0)
@@ -68,10 +64,19 @@ def lower_direct(functions: Sequence[Function]) -> list[Code]:
         raise CompileError(_unique(diagnostics))
     for code in codes.values():
         points.clean(code)
-    return list(codes.values())
+    return list(codes.values()), memory.families
 
 
-def _lower_function(lowerer: Lowerer, function: types.FunctionType) -> Code:
+def _memory_of(functions: Sequence[Function]) -> Memory:
+    """The memory that functions name when they are called by one thread."""
+    memory = Memory()
+    found, objects = reachable(functions, [])
+    memory.build(objects, 1)
+    _track_allocation(memory, found, objects)
+    return memory
+
+
+def _lower_function(lowerer: Lowerer, function: Any) -> Code:
     """One function with its parameters in registers and no caller."""
     code = lowerer.code
     code.name = function.__name__
@@ -172,7 +177,7 @@ class _Compilation:
     def _lower(self, function: Function, process: int | None, cpu: int = 0) -> Code:
         lowerer = Lowerer(self.memory, self.diagnostics, self.edits)
         lowerer.process, lowerer.cpu = process, cpu
-        return _lower_function(lowerer, function)  # pyright: ignore
+        return _lower_function(lowerer, function)
 
     def _thread(self, index: int, thread: Thread, cpu: int) -> Code:
         lowerer = Lowerer(self.memory, self.diagnostics, self.edits)

@@ -71,6 +71,7 @@ def _facts_at_entry(code: Code) -> tuple[list[Facts | None], Readers]:
     arriving: list[dict[int, Facts]] = [{} for _ in code.blocks]  # by edge
     visits = [0] * len(code.blocks)
     entries[0] = arriving[0][-1] = {}  # nothing is known at the beginning
+    live = live_at_entry(code)
     readers: Readers = {}
     pending = {0}
     while pending:
@@ -84,6 +85,7 @@ def _facts_at_entry(code: Code) -> tuple[list[Facts | None], Readers]:
         for side, (successor, known) in enumerate(
             _facts_on_edges(code.blocks[number], facts, readers)
         ):
+            known = _about(known, live[successor])
             arriving[successor][2 * number + side] = known
             both = _common(arriving[successor].values())
             earlier = entries[successor]
@@ -180,6 +182,19 @@ def _facts_on_edges(
         taken = dict(facts)
         _learn_value(taken, end.condition, 0, readers)
         yield end.other, taken
+
+
+def _about(facts: Facts, live: int) -> Facts:
+    """What is known of registers that are still needed; the rest only takes time."""
+    return {
+        key: fact
+        for key, fact in facts.items()
+        if (
+            all(live >> arg.number & 1 for arg in key.args if isinstance(arg, Reg))
+            if isinstance(key, Fact)
+            else live >> key & 1
+        )
+    }
 
 
 def _common(several: Iterable[Facts]) -> Facts:

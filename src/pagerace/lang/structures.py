@@ -171,10 +171,10 @@ class Struct:
             vars(self).setdefault("_assigned", {})[name] = value
 
 
-_last_reference_read: tuple[Any, str, Any] | None = None
+_last_reference_read: tuple[Any, str | int, Any] | None = None
 
 
-def note_reference_read(owner: Any, name: str, value: Any) -> None:
+def note_reference_read(owner: Any, name: str | int, value: Any) -> None:
     """Remember the place of a reference: unlike an integer it cannot carry it."""
     global _last_reference_read
     _last_reference_read = (owner, name, value)
@@ -254,7 +254,10 @@ class Array(Generic[T]):
 
     def __getitem__(self, index: int) -> T:
         self._check(index)
-        return _convert(self.element, self.values[index], (self, int(index)))
+        value = self.values[index]
+        if is_reference(self.element):
+            note_reference_read(self, int(index), value)
+        return _convert(self.element, value, (self, int(index)))
 
     def __setitem__(self, index: int, value: T) -> None:
         self._check(index)
@@ -294,6 +297,9 @@ class Pool(Generic[S]):
         if not 0 <= index < len(self._all()):
             raise KernelPythonError(f"index {index} outside a pool of {len(self)}")
         return self._all()[index]
+
+    def __iter__(self) -> Iterator[S]:
+        return iter(list(self._all()))
 
     def index(self, item: S) -> int:
         """The number of an object: 0 for the first."""

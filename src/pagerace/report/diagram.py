@@ -10,10 +10,11 @@ zap_pte_range()
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pagerace.report.execution import Execution, Violation
-from pagerace.report.story import Line, columns_of, tell
+from pagerace.report.story import Line, cpus_of, tell
 
 WIDTH = 75
 COLUMNS_MAX = 4  # with more CPUs than this, one column tells whose line it is
@@ -40,71 +41,83 @@ class Style:
 COMMIT = Style()
 COMMENT = Style(width=80, margin=8, nest=1, prefix=" *", tab=8)
 
+# By number of columns: how much is kept for the last one, and how far apart columns
+# start at least.  A line may run on below the headings to its right: no other line
+# stands beside it.
+LAST_WIDTH = {1: 71, 2: 34, 3: 35, 4: 32}
+APART_MIN = {1: 0, 2: 18, 3: 14, 4: 12}
+
 
 @dataclass(frozen=True)
 class Column:
-    """Where the text of a CPU starts, and how wide it may be."""
+    """Where the text of a CPU starts, the width that it should and that it may have."""
 
     start: int
     width: int
+    width_max: int
+    indent_max: int
 
 
 def diagram(execution: Execution, style: Style = COMMIT, *, verbose: bool = False) -> str:
     """The execution as a diagram, without a newline at the end."""
-    cpus = columns_of(execution)
     lines = tell(execution, verbose=verbose)
+    cpus = cpus_of(execution, lines)
     if len(cpus) > COLUMNS_MAX:
         rows = _one_column(lines, cpus, execution, style)
     else:
         rows = _side_by_side(lines, cpus, execution, style)
+    if execution.violation and execution.violation.slug in BANNERS:
+        banner = BANNERS[execution.violation.slug]
+        rows.append(_row([(style.margin, banner)], style))
     return "\n".join(rows)
 
 
 def _side_by_side(
     lines: list[Line], cpus: list[int], execution: Execution, style: Style
 ) -> list[str]:
-    columns = place_columns(lines, len(cpus), style)
-    if len(cpus) > 2 and _wraps(lines, columns, style):
+    if len(cpus) > 2:
         style = replace(style, nest=1)
-        columns = place_columns(lines, len(cpus), style)
+    columns = dict(zip(cpus, place_columns(lines, cpus, style), strict=True))
+    starts = [columns[cpu].start for cpu in cpus]
     headings = [f"CPU{cpu}" for cpu in cpus]
-    rows = [_row(columns, headings, style)]
-    rows.append(_row(columns, ["-" * len(heading) for heading in headings], style))
+    rows = [_row(list(zip(starts, headings, strict=True)), style)]
+    rules = ["-" * len(heading) for heading in headings]
+    rows.append(_row(list(zip(starts, rules, strict=True)), style))
     marked = _marked_line(lines, execution)
     for line in lines:
-        column = columns[line.column]
-        pieces = wrap(line.text, column.width, indent_of(line.depth, column.width, style))
-        if line is marked and execution.violation:
-            pieces += mark(pieces, execution.violation, column.width)
-        for piece in pieces:
-            rows.append(_row([column], [piece], style))
-    return rows + _banner(execution, style)
-
-
-def _wraps(lines: list[Line], columns: list[Column], style: Style) -> bool:
-    needs = _needs(lines, len(columns), style)
-    return any(need > column.width for need, column in zip(needs, columns, strict=True))
+        column = columns[line.cpu]
+        for piece in _pieces(line, column, style, execution.violation, line is marked):
+            rows.append(_row([(column.start, piece)], style))
+    return rows
 
 
 def _one_column(
     lines: list[Line], cpus: list[int], execution: Execution, style: Style
 ) -> list[str]:
     """For many CPUs: the CPU's name stands before its first line each time it changes."""
-    label_width = style.tab or len(f"CPU{max(cpus)}") + GAP
-    column = Column(style.margin + label_width, style.width - style.margin - label_width)
-    label = Column(style.margin, label_width)
+    start = style.margin + (style.tab or len(f"CPU{max(cpus)}") + GAP)
+    room = style.width - start
+    column = Column(start, room, room, room // 2)
     marked = _marked_line(lines, execution)
     rows: list[str] = []
     previous = -1
     for line in lines:
-        pieces = wrap(line.text, column.width, indent_of(line.depth, column.width, style))
-        if line is marked and execution.violation:
-            pieces += mark(pieces, execution.violation, column.width)
-        for piece in pieces:
-            name = f"CPU{cpus[line.column]}" if line.column != previous else ""
-            previous = line.column
-            rows.append(_row([label, column], [name, piece], style))
-    return rows + _banner(execution, style)
+        for piece in _pieces(line, column, style, execution.violation, line is marked):
+            name = f"CPU{line.cpu}" if line.cpu != previous else ""
+            previous = line.cpu
+            rows.append(_row([(style.margin, name), (start, piece)], style))
+    return rows
+
+
+def _pieces(
+    line: Line, column: Column, style: Style, violation: Violation | None, marked: bool
+) -> list[str]:
+    """The rows of one line, with the mark of the violation if it is the one."""
+    indent = min(line.depth * style.nest, column.indent_max)
+    pieces = set_line(line.texts, column, indent)
+    if marked and violation is not None:
+        pieces += mark(pieces, violation, column)
+    return pieces
 
 
 def _marked_line(lines: list[Line], execution: Execution) -> Line | None:
@@ -116,56 +129,36 @@ def _marked_line(lines: list[Line], execution: Execution) -> Line | None:
     return next((line for line in reversed(lines) if line.process == process), None)
 
 
-def _banner(execution: Execution, style: Style) -> list[str]:
-    if execution.violation is None or execution.violation.slug not in BANNERS:
-        return []
-    banner = Column(style.margin, style.width - style.margin)
-    return [_row([banner], [BANNERS[execution.violation.slug]], style)]
+def place_columns(lines: Sequence[Line], cpus: Sequence[int], style: Style) -> list[Column]:
+    """Columns equally far apart, with as much room for the last as it needs."""
+    count = len(cpus)
+    needs = [line.depth * style.nest + len(line.text) for line in lines if line.cpu == cpus[-1]]
+    most = style.width - style.margin - APART_MIN[count] * (count - 1)
+    last = min(max(*needs, LAST_WIDTH[count], 0), most) if needs else LAST_WIDTH[count]
+    apart = (style.width - style.margin - last) // max(count - 1, 1)
+    if style.tab and count > 1:
+        apart = max(apart // style.tab, 2) * style.tab
+    columns: list[Column] = []
+    for i in range(count):
+        start = style.margin + i * apart
+        room = style.width - start
+        own = apart - GAP if count == 2 and i == 0 else last
+        indent = max(apart - 4, 4) if i < count - 1 else room // 3
+        columns.append(Column(start, min(own, room), room, indent))
+    return columns
 
 
-def place_columns(lines: list[Line], count: int, style: Style) -> list[Column]:
-    """Equal columns where everything fits in them, else room for those that need it."""
-    room = style.width - style.margin
-    if style.tab:
-        pitch = room // count // style.tab * style.tab
-        starts = [style.margin + i * pitch for i in range(count)]
-    else:
-        pitch = int((room + GAP) / count + 0.5)
-        starts = [style.margin + i * pitch for i in range(count)]
-        ends = [start - GAP for start in starts[1:]] + [style.width]
-        widths = [end - start for start, end in zip(starts, ends, strict=True)]
-        needs = _needs(lines, count, style)
-        if any(need > width for need, width in zip(needs, widths, strict=True)):
-            widths = share(needs, room - GAP * (count - 1))
-            starts = [style.margin + sum(widths[:i]) + GAP * i for i in range(count)]
-    gap = 1 if style.tab else GAP
-    ends = [start - gap for start in starts[1:]] + [style.width]
-    return [Column(start, end - start) for start, end in zip(starts, ends, strict=True)]
+def set_line(texts: Sequence[str], column: Column, indent: int) -> list[str]:
+    """The longest of ``texts`` that fits, first in the column, then in all the room.
 
-
-def _needs(lines: list[Line], count: int, style: Style) -> list[int]:
-    """The width that each column would like, in which no line wraps."""
-    needs = [8] * count
-    for line in lines:
-        needs[line.column] = max(needs[line.column], line.depth * style.nest + len(line.text))
-    return needs
-
-
-def share(needs: list[int], room: int) -> list[int]:
-    """Widths that add up to ``room``: small needs are met, large ones share the rest."""
-    widths = [0] * len(needs)
-    left = room
-    order = sorted(range(len(needs)), key=lambda i: needs[i])
-    for position, i in enumerate(order):
-        widths[i] = min(needs[i], left // (len(order) - position))
-        left -= widths[i]
-    widths[order[-1]] += left
-    return widths
-
-
-def indent_of(depth: int, width: int, style: Style) -> int:
-    """Deep calls are not indented further than a third of a narrow column."""
-    return min(depth * style.nest, width // 3 // style.nest * style.nest)
+    If none does, the last one is wrapped.
+    """
+    texts = [plain(text) for text in texts]
+    for width in (column.width, column.width_max):
+        for text in texts:
+            if indent + len(text) <= width:
+                return [" " * indent + text]
+    return wrap(texts[-1], column.width_max, indent)
 
 
 def wrap(text: str, width: int, indent: int) -> list[str]:
@@ -176,31 +169,25 @@ def wrap(text: str, width: int, indent: int) -> list[str]:
     text = plain(text)
     if indent + len(text) <= width:
         return [" " * indent + text]
-    shorter = without_arguments(text)
-    if shorter and len(shorter) <= width:
-        return [" " * min(indent, width - len(shorter)) + shorter]
-    more = "// " if text.startswith("//") else "  "
-    first, *others = text.split()
-    longest = max(len(first), *(len(word) + len(more) for word in others), 0)
-    indent = max(min(indent, width - longest), 0)
+    indent = max(min(indent, width - _widest(text)), 0)
     return textwrap.wrap(
         text,
         width,
         initial_indent=" " * indent,
-        subsequent_indent=" " * indent + more,
+        subsequent_indent=" " * indent + _continuation(text),
         break_on_hyphens=False,
     )
 
 
-def without_arguments(text: str) -> str:
-    """``f() -> 1`` for ``f(a, b) -> 1``; empty where the text is not a call.
+def _continuation(text: str) -> str:
+    return "// " if text.startswith("//") else "  "
 
-    Arguments are the first thing to go: the function's name says enough.
-    """
-    head, bracket, tail = text.partition("(")
-    if not bracket or not head.isidentifier():
-        return ""
-    return f"{head}(){tail.rpartition(')')[2]}"
+
+def _widest(text: str) -> int:
+    """The room that the longest word of a line needs where the line is wrapped."""
+    first, *others = text.split() or [""]
+    more = len(_continuation(text))
+    return max(len(first), *(len(word) + more for word in others), 0)
 
 
 def plain(text: str) -> str:
@@ -208,32 +195,33 @@ def plain(text: str) -> str:
     return text.encode("ascii", "backslashreplace").decode()
 
 
-def mark(pieces: list[str], violation: Violation, width: int) -> list[str]:
+def mark(pieces: Sequence[str], violation: Violation, column: Column) -> list[str]:
     """Carets under what has just been written, and what is wrong with it."""
     text = violation.text or (f"{violation.property} fails" if violation.property else "")
     last = pieces[-1]
     indent = len(last) - len(last.lstrip())
     carets = "^" * (len(last) - indent)
     text = plain(text)
-    if len(carets) + 1 + len(text) + indent <= width:
+    if indent + len(carets) + 1 + len(text) <= column.width_max:
         return [" " * indent + f"{carets} {text}".rstrip()]
-    wrapped = textwrap.wrap(text, width - indent, break_on_hyphens=False)
+    room = max(column.width_max - indent, 1)
+    wrapped = textwrap.wrap(text, room, break_on_hyphens=False)
     return [" " * indent + line for line in [carets, *wrapped]]
 
 
-def _row(columns: list[Column], texts: list[str], style: Style) -> str:
-    """One line of the diagram with each text at the start of its column."""
+def _row(texts: Sequence[tuple[int, str]], style: Style) -> str:
+    """One row of the diagram, each text at its start."""
     row = ""
     reached = 0
-    for column, text in zip(columns, texts, strict=True):
+    for start, text in texts:
         if text:
-            row += _space(reached, column.start, style) + text
-            reached = column.start + len(text)
-    return row if not style.prefix or row else style.prefix
+            row += _space(reached, start, style) + text
+            reached = start + len(text)
+    return row
 
 
 def _space(reached: int, start: int, style: Style) -> str:
-    """What leads from one place in a line to another, with tabs where they are used."""
+    """What leads from one place in a row to another, with tabs where they are used."""
     if not style.tab:
         return " " * (start - reached)
     prefix = style.prefix if reached == 0 else ""

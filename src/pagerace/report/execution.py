@@ -112,7 +112,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Violation:
-    """What went wrong.  ``functions`` are the racing functions, that of the end first."""
+    """What went wrong.  ``functions`` are the racing functions, that of the end first.
+
+    ``watched`` are the objects that the violated property reads.
+    """
 
     slug: str
     property: str = ""
@@ -121,6 +124,7 @@ class Violation:
     line: int = 0
     column: int = 0
     functions: list[str] = field(default_factory=list[str])
+    watched: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True)

@@ -1,54 +1,129 @@
 """An execution as the lines of a race diagram, before they are laid out in columns.
 
-Only what touches shared state is told: stores, loads, barriers, notes and returned
-values, under the functions in which they happen.  A call that comes down to one thing
-is one line: ``spin_lock(ptl)``, ``pte_none(*pte) -> false``.
+Accesses, barriers, notes and what a thread returns stand under the functions in which
+they happen.
+A call that comes down to one thing is one line: ``spin_lock(ptl)``,
+``folio_mapped(folio) -> false``.  A function that only calls another is left out.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from pagerace.report.calls import Call, Moment, moments_of
-from pagerace.report.execution import Execution, Process
-
-# Taking or releasing a lock is one line, whatever the lock is made of.
-LOCK_FUNCTION = re.compile(r"(^|_)(try|un)?lock(_|$)|^(down|up)_(read|write)")
+from pagerace.report.execution import Event, Execution, Process
+from pagerace.report.names import Names
+from pagerace.report.news import ALLOCATED, LOCK_FUNCTION, told
 
 
 @dataclass
 class Line:
-    """One line of a CPU's column; ``depth`` counts calls around it."""
+    """One line of the column of ``cpu``; ``depth`` counts the functions around it.
 
-    column: int
+    ``texts`` say the same, each shorter than the one before.
+    """
+
+    cpu: int
     depth: int
-    text: str
+    texts: list[str]
     step: int
     process: int
 
+    @property
+    def text(self) -> str:
+        """The line where there is room for all of it."""
+        return self.texts[0]
 
-def columns_of(execution: Execution) -> list[int]:
-    """The CPUs that take a step, in order: one column each."""
-    cpus = {execution.processes[step.process].cpu for step in execution.steps}
+
+@dataclass
+class Shape:
+    """How the calls are told.
+
+    ``folded``: calls of one line.  ``silent``: calls without a heading of their own.
+    """
+
+    folded: dict[Call, str] = field(default_factory=dict[Call, str])
+    silent: set[Call] = field(default_factory=set[Call])
+
+    def depth(self, call: Call) -> int:
+        """How many headings are around the lines of ``call``."""
+        return sum(outer not in self.silent for outer in call.outward())
+
+
+def cpus_of(execution: Execution, lines: Sequence[Line]) -> list[int]:
+    """The CPUs of which something is told, in order: one column each."""
+    cpus = {execution.processes[line.process].cpu for line in lines}
     return sorted(cpus) or sorted({process.cpu for process in execution.processes})
 
 
 def tell(execution: Execution, *, verbose: bool = False) -> list[Line]:
     """The lines of the execution in order; ``verbose`` leaves nothing out."""
-    return _Teller(execution, verbose).tell()
+    moments = moments_of(execution)
+    shown = moments if verbose else told(execution, moments)
+    shape = Shape() if verbose else shape_of(shown)
+    return _Teller(execution, shown, shape, verbose).tell()
+
+
+def shape_of(shown: list[Moment]) -> Shape:
+    """Fold the calls that are one thing, and silence those that only call another."""
+    inside: dict[Call, list[Moment]] = {}
+    for moment in shown:
+        for call in moment.call.outward():
+            inside.setdefault(call, []).append(moment)
+    shape = Shape()
+    for call, moments in inside.items():
+        if call.parent is not None and (line := _one_line(call, moments)):
+            shape.folded[call] = line
+    parts: dict[Call, list[Call | Moment]] = {}
+    for call, moments in inside.items():
+        parts.setdefault(call, []).extend(m for m in moments if m.call is call)
+        if call.parent is not None:
+            parts.setdefault(call.parent, []).append(call)
+    for call in inside:
+        if (
+            call.parent is not None
+            and len(parts[call.parent]) == 1
+            and call not in shape.folded
+        ):
+            # Of a chain of calls the outermost has the name that people know, except for
+            # the function of the thread, which only starts the one that matters.
+            starts = call.parent.parent is None and len(parts[call]) > 1
+            shape.silent.add(call.parent if starts else call)
+    return shape
+
+
+def _one_line(call: Call, moments: list[Moment]) -> str:
+    """The call as one line, or "" where it takes more."""
+    if len({moment.step for moment in moments}) != 1:
+        return ""
+    kinds = [moment.event.kind for moment in moments]
+    answer = "" if call.returned in (None, "", "None") else f" -> {call.returned}"
+    if LOCK_FUNCTION.search(call.function) and "trace" not in kinds:
+        return _named_lock(call, moments) + (answer if "try" in call.function else "")
+    near = moments[0].call in (call, *(m.call for m in moments if m.call.parent is call))
+    return call.title + answer if answer and near and kinds == ["load"] else ""
+
+
+def _named_lock(call: Call, moments: list[Moment]) -> str:
+    """The call as shown; one without arguments is told what it locks."""
+    objects = [m.event.object for m in moments if "." in m.event.object]
+    if call.title != f"{call.function}()" or not objects:
+        return call.title
+    return f"{call.function}({objects[0].rpartition('.')[0]})"
 
 
 class _Teller:
-    def __init__(self, execution: Execution, verbose: bool) -> None:
-        self.execution = execution
+    """Puts the lines in order, with headings where functions are entered."""
+
+    def __init__(
+        self, execution: Execution, shown: list[Moment], shape: Shape, verbose: bool
+    ) -> None:
+        self.execution, self.shown, self.shape = execution, shown, shape
         self.verbose = verbose
-        self.columns = {cpu: i for i, cpu in enumerate(columns_of(execution))}
-        self.moments = moments_of(execution)
-        self.shown = [m for m in self.moments if verbose or self._is_news(m)]
+        self.names = Names(e.object for step in execution.steps for e in step.events)
         self.lines: list[Line] = []
         self.headed: set[Call] = set()
-        self.folded: dict[Call, str] = {} if verbose else self._fold()
         self.last_process: dict[int, int] = {}
         self.thread_depth: dict[int, int] = {}
 
@@ -57,121 +132,80 @@ class _Teller:
             self._tell_moment(moment)
         return self.lines
 
-    def _is_news(self, moment: Moment) -> bool:
-        """Is this a line that a reader of the race needs?"""
-        event = moment.event
-        if not event.shared and event.kind in ("load", "store"):
-            return False
-        if event.kind in ("store", "trace", "fence"):
-            return True
-        if event.kind == "return":
-            return event.new not in ("", "None") and not self._is_known(moment)
-        if event.kind == "load":
-            return not self._is_part_of_store(moment)
-        return False
-
-    def _is_known(self, moment: Moment) -> bool:
-        """Does a call return what its last line shows already, as an exchange does?"""
-        values = [
-            (other.event.old, other.event.new)
-            for other in moment.call.moments
-            if other.event.kind in ("store", "load")
-        ]
-        return (
-            bool(values) and values[-1][0] != values[-1][1] and moment.event.new in values[-1]
-        )
-
-    def _is_part_of_store(self, moment: Moment) -> bool:
-        """Is this the load of a read-modify-write, or of something just loaded?"""
-        events = self.execution.steps[moment.step].events
-        mine = [event for event in events if event.object == moment.event.object]
-        loads = [event for event in mine if event.kind == "load"]
-        return loads[0] is not moment.event or any(event.kind == "store" for event in mine)
-
-    def _fold(self) -> dict[Call, str]:
-        """The calls that are told in one line, and that line."""
-        inside: dict[Call, list[Moment]] = {}
-        for moment in self.shown:
-            for call in moment.call.outward():
-                inside.setdefault(call, []).append(moment)
-        folded: dict[Call, str] = {}
-        for call, moments in inside.items():
-            if call.parent is None or len({m.step for m in moments}) != 1:
-                continue
-            kinds = [m.event.kind for m in moments if m.event.kind != "return"]
-            answer = "" if call.returned in (None, "", "None") else f" -> {call.returned}"
-            is_lock = LOCK_FUNCTION.search(call.function) and "trace" not in kinds
-            if is_lock or (answer and kinds in ([], ["load"])):
-                folded[call] = _call_of_lock(call, moments) + answer
-        return folded
-
     def _tell_moment(self, moment: Moment) -> None:
         process = self.execution.processes[moment.process]
-        column = self.columns[process.cpu]
-        base = self._enter_process(process, column, moment.step)
+        base = self._enter_process(process, moment.step)
         for call in reversed(list(moment.call.outward())):
-            if call in self.folded:
+            depth = base + self.shape.depth(call) - 1
+            if call in self.shape.folded:
                 if call not in self.headed:
                     self.headed.add(call)
-                    self._add(column, base + call.depth, self.folded[call], moment)
+                    self._add(depth, _call_texts(self.shape.folded[call]), moment)
                 return
-            if call in self.headed or (process.agent and call.parent is None):
+            is_agent_itself = process.agent and call.parent is None
+            if call in self.headed or call in self.shape.silent or is_agent_itself:
                 continue
             self.headed.add(call)
-            self._add(column, base + call.depth, call.title, moment)
-        text = describe(moment, self.verbose)
-        if text:
-            self._add(column, base + moment.call.depth + 1, text, moment)
+            self._add(depth, _call_texts(call.title), moment, inside=1)
+        texts = describe(moment.event, self.names)
+        if texts:
+            self._add(base + self.shape.depth(moment.call), texts, moment)
 
-    def _enter_process(self, process: Process, column: int, step: int) -> int:
+    def _enter_process(self, process: Process, step: int) -> int:
         """Head the lines of an agent with its name; returns the depth to add."""
-        if not process.agent:
-            self.last_process[column] = process.index
-            return 0
-        depth = self.thread_depth.get(column, 0)
-        if self.last_process.get(column) != process.index:
-            self.last_process[column] = process.index
-            self.lines.append(Line(column, depth, f"<{process.name}>", step, process.index))
+        cpu = process.cpu
+        depth = self.thread_depth.get(cpu, 0) if process.agent else 0
+        changed = self.last_process.get(cpu) != process.index
+        self.last_process[cpu] = process.index
+        if process.agent and changed:
+            heading = [f"<{process.name}>"]
+            self.lines.append(Line(cpu, depth, heading, step, process.index))
         return depth
 
-    def _add(self, column: int, depth: int, text: str, moment: Moment) -> None:
-        self.lines.append(Line(column, depth, text, moment.step, moment.process))
-        if not self.execution.processes[moment.process].agent:
-            heading = moment.call in self.headed and text == moment.call.title
-            self.thread_depth[column] = depth + 1 if heading else depth
+    def _add(self, depth: int, texts: list[str], moment: Moment, inside: int = 0) -> None:
+        process = self.execution.processes[moment.process]
+        self.lines.append(Line(process.cpu, depth, texts, moment.step, moment.process))
+        if not process.agent:
+            self.thread_depth[process.cpu] = depth + inside
 
 
-def _call_of_lock(call: Call, moments: list[Moment]) -> str:
-    """The call as shown; one without arguments is told what it locks."""
-    objects = [m.event.object for m in moments if "." in m.event.object]
-    if call.title != f"{call.function}()" or not objects:
-        return call.title
-    return f"{call.function}({objects[0].rpartition('.')[0]})"
+def _call_texts(text: str) -> list[str]:
+    """A call, and without its arguments: the function's name says enough."""
+    head, bracket, tail = text.partition("(")
+    if not bracket or not head.isidentifier() or tail.startswith(")"):
+        return [text]
+    return [text, f"{head}(){tail.rpartition(')')[2]}"]
 
 
-def describe(moment: Moment, verbose: bool = False) -> str:
-    """What one event says.  Empty for an event that only a heading tells."""
-    event = moment.event
+def describe(event: Event, names: Names) -> list[str]:
+    """What one event says, each form shorter; empty for what only a heading tells."""
     match event.kind:
-        case "store":
-            if event.old == event.new:
-                return f"{event.object} = {event.new} (unchanged)"
-            return f"{event.object}: {event.old} -> {event.new}"
-        case "load":
-            return f"{event.object} == {event.new or event.old}"
+        case "store" | "load":
+            return _access(event, names)
         case "trace":
-            return f"// {event.text}"
+            return [f"// {event.text}"]
         case "fence":
-            return f"smp_{event.text.removeprefix('smp_').removesuffix('()')}()"
+            return [f"smp_{event.text.removeprefix('smp_').removesuffix('()')}()"]
         case "return":
-            return f"return {event.new}".rstrip()
+            return [f"return {event.new}".rstrip()]
         case "choose":
-            return f"choose({event.old}) -> {event.new}"
+            return [f"choose({event.text.removeprefix('of ')}) -> {event.new}"]
         case "wait":
-            return f"wait_until({event.text or '...'})"
+            return [f"wait_until({event.text or '...'})"]
         case "check":
-            return f"assert {event.text}" if verbose and event.text else ""
+            return [f"fails: {event.text or event.object}"]
         case "lock":
-            return f"// lock order: {event.text}"
+            return [f"// lock order: {event.text}"]
         case _:
-            return ""
+            return []
+
+
+def _access(event: Event, names: Names) -> list[str]:
+    if event.object.endswith(ALLOCATED) and event.kind == "store":
+        verb = "is allocated" if event.new == "true" else "is freed"
+        return [f"{event.object.removesuffix(ALLOCATED)} {verb}"]
+    if event.kind == "load":
+        return [f"{name} == {event.new or event.old}" for name in names.of(event.object)]
+    if event.old == event.new:
+        return [f"{name} = {event.new} (unchanged)" for name in names.of(event.object)]
+    return [f"{name}: {event.old} -> {event.new}" for name in names.of(event.object)]

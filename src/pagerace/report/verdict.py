@@ -11,6 +11,8 @@ from pagerace.report.execution import Execution, Violation
 from pagerace.report.summary import Summary
 from pagerace.report.words import bounds_in_words, duration, places, plural, short_path, size
 
+PLACES_MAX = 120  # characters of places never executed before they are only counted
+
 # What each detector found, in a sentence that the place stands before.
 SENTENCES = {
     "assert": "assertion failed",
@@ -47,7 +49,7 @@ def text(summary: Summary, *, verbose: bool = False) -> str:
         f"{summary.states:,} unique of {summary.seen:,} seen, depth {summary.depth:,}, "
         f"{duration(summary.seconds)}",
     )
-    lines += _item("reached", _reached(summary))
+    lines += _item("reached", _reached(summary, verbose))
     if not summary.as_expected and summary.verdict == "holds":
         lines.append(_expected(summary))
     return "\n".join(lines + (_details(summary) if verbose else []))
@@ -108,7 +110,8 @@ def sentence(violation: Violation) -> str:
     """What is wrong, in one line."""
     if violation.property and violation.property not in SENTENCES:
         return f"property '{violation.property}' is violated"
-    known = SENTENCES.get(violation.property or violation.slug, f"'{violation.slug}' is violated")
+    slug = violation.property or violation.slug
+    known = SENTENCES.get(slug, f"'{slug}' is violated")
     return f"{known}: {violation.text}" if violation.text else known
 
 
@@ -211,16 +214,21 @@ def _item(name: str, words: str) -> list[str]:
     return _wrap(words, f"  {name:<8} ", " " * 11)
 
 
-def _reached(summary: Summary) -> str:
+def _reached(summary: Summary, verbose: bool) -> str:
     total = len(summary.reached) + len(summary.unreached)
     words = (
         f"{len(summary.reached)} of {total} 'sometimes'" if total else "no 'sometimes' stated"
     )
     if summary.unreached:
         words += f" (never: {', '.join(summary.unreached)})"
-    if summary.never_executed:
-        return f"{words}; never executed: {places(summary.never_executed)}"
-    return f"{words}; every line executed"
+    missed = summary.never_executed
+    if not missed:
+        return f"{words}; every line executed"
+    listed = places(missed)
+    if len(listed) > PLACES_MAX and not verbose:
+        count = plural(sum(map(len, missed.values())), "line")
+        listed = f"{count} of {plural(len(missed), 'file')} (-v lists them)"
+    return f"{words}; never executed: {listed}"
 
 
 def _details(summary: Summary) -> list[str]:

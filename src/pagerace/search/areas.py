@@ -46,7 +46,8 @@ class Area:
         """The address of element ``index``, as the loops take it."""
         if self._native:
             return self.address + index * self.element
-        return ptr(self.view, index)
+        elements: Any = self.view
+        return ptr(elements, index)
 
     def want_huge_pages(self) -> None:
         """Ask for large pages where nothing is touched yet; the system may refuse."""

@@ -16,25 +16,17 @@ from typing import Final
 from pagerace.lang.direct import offset, ptr
 from pagerace.lang.integers import u32, u64
 from pagerace.search.engine import (
-    BITS,
     GIVEN,
     GOOD,
-    INDEX_BITS,
-    INDEX_MASK,
     LOCK_ORDER,
     LOCKS_KNOWN,
-    LOW_32,
     MADE,
     NONE,
     PROCESSES,
-    ROW,
-    SHARD_BITS,
     SHARDS,
     STRIDE,
-    TABLE_STRIDE,
     Engine,
     check_state,
-    find,
     hash_state,
     next_choice,
     same,
@@ -124,6 +116,7 @@ def mark_state(
         return 0
     least: u64 = INFINITE
     able: u64 = 0
+    at_goal: u64 = 0  # is the state itself where the way ends?
     for process in range(control[PROCESSES]):
         context[GIVEN] = 0
         while True:
@@ -132,13 +125,15 @@ def mark_state(
                 forget_locks(control, context)
             outcome: u64 = step(process, source, scratch, context)
             cost: u64 = INFINITE
+            if (goals & LOCK_PAIR) != 0:
+                if takes_pair(control, context, wanted) != 0:
+                    cost = 0
             if outcome == 0 or outcome > 2:
                 able += 1
                 if (goals & FAILURE) != 0 and outcome > 2:
                     cost = 0
-                if (goals & LOCK_PAIR) != 0:
-                    if takes_pair(control, context, wanted) != 0:
-                        cost = 0
+            elif cost == 0:
+                at_goal = 1
             if outcome == 0 and next_bits != 0 and cost != 0:
                 number: u64 = find_mark(scratch, next_marks, next_index, next_bits)
                 if number != NONE:
@@ -153,12 +148,13 @@ def mark_state(
     if (goals & STUCK) != 0 and able == 0:
         if threads_done(source) == 0:
             least = 0
+            at_goal = 1
     if least == INFINITE:
         return 0
     for process in range(control[PROCESSES]):
         if costs[process] > least + 1:
             costs[process] = u32(least + 1)
-    if able == 0:
+    if at_goal != 0:
         for process in range(control[PROCESSES]):
             costs[process] = 0
     return 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
+from itertools import pairwise
 
 from pagerace.compiler import interpreter
 from pagerace.compiler.ir import Program
@@ -15,7 +17,7 @@ from pagerace.search.bounds import Bounds, Clock, Memory, cores
 from pagerace.search.coverage import never_executed
 from pagerace.search.explain import Explainer
 from pagerace.search.levels import End, Interrupt, Progress, Search
-from pagerace.search.lockorder import LockOrders
+from pagerace.search.lockorder import LockOrders, lock_count
 from pagerace.search.loops import Loops, interpreted_loops, native_loops
 from pagerace.search.replay import Mismatch, Run, processes_of, replay_moves, steps_of
 from pagerace.search.result import Result, TooManyChoices
@@ -75,13 +77,14 @@ class _Checker:
         self.loops: Loops = make(program, self.layout)
         self.memory = Memory(bounds.memory_max)
         words = self.layout.words
+        self.locks = lock_count(program)
         self.store = Store(
-            self.loops, words, len(program.processes), program.locks, self.memory.bytes
+            self.loops, words, len(program.processes), self.locks, self.memory.bytes
         )
         size = places.context_bytes(program)
         self.workers = [Worker(words, size, native=native) for _ in range(workers)]
         self.team = Team(workers)
-        self.orders = LockOrders(program.locks)
+        self.orders = LockOrders(self.locks)
 
     def close(self) -> None:
         self.team.close()
@@ -110,26 +113,25 @@ class _Checker:
                 goal = self._livelock()
             except livelock.Unfinished as error:
                 end = "interrupted" if error.reason == "interrupted" else "time"
-        parts = self._parts()
+        covered = self._covered(end)
         if goal is None:
-            verdict = "holds" if end == "complete" else "inconclusive"
-            return Result(verdict=verdict, reason=self._reason(end), **parts)
+            return covered
         try:
-            return self._violated(goal, parts)
+            return self._violated(goal, covered)
         except Interrupted:
             reason = "interrupted while the violation that was found was traced back"
-            return Result(verdict="inconclusive", reason=reason, **parts)
+            return replace(covered, verdict="inconclusive", reason=reason)
 
     # -- what was found -------------------------------------------------------------------
 
     def _lock_orders_wrong(self) -> bool:
         view = self.workers[0].context.view
         first = places.LOCKS
-        return self.orders.add(list(view[first : first + self.program.locks]))
+        return self.orders.add(list(view[first : first + self.locks]))
 
     def _goal(self, end: End) -> Goal | None:
         """The shortest violation that is known when the search ends, if there is one."""
-        store, depth = self.store, self.store.depth
+        depth = self.store.depth
         tally = [0] * engine.TALLY_WORDS
         for worker in self.workers:
             for kind in (engine.FAILED, engine.STUCK, engine.VIOLATED):
@@ -175,8 +177,8 @@ class _Checker:
         )
         return None if depth is None else Goal(depth, states=backward.LOST)
 
-    def _parts(self) -> dict[str, object]:
-        """What every result tells; taken before a backward search adds to the counts."""
+    def _covered(self, end: End) -> Result:
+        """What the search has covered; taken before a backward one adds to the counts."""
         store, program = self.store, self.program
         reached = 0
         for worker in self.workers:
@@ -188,28 +190,30 @@ class _Checker:
         ]
         contexts = [memoryview(worker.context.view).cast("B") for worker in self.workers]
         self._join_orders()
-        return {
-            "states": store.number,
-            "seen": self.search.transitions,
-            "depth": store.depth,
-            "seconds": self.clock.seconds(),
-            "state_bits": self.layout.bits,
-            "state_words": self.layout.words,
-            "bytes": store.bytes,
-            "reached": [name for name, held in sometimes if held],
-            "unreached": [name for name, held in sometimes if not held],
-            "never_executed": never_executed(program, contexts),
-            "lock_order": [
+        return Result(
+            verdict="holds" if end == "complete" else "inconclusive",
+            reason=self._reason(end),
+            states=store.number,
+            seen=self.search.transitions,
+            depth=store.depth,
+            seconds=self.clock.seconds(),
+            state_bits=self.layout.bits,
+            state_words=self.layout.words,
+            bytes=store.bytes,
+            reached=[name for name, held in sometimes if held],
+            unreached=[name for name, held in sometimes if not held],
+            never_executed=never_executed(program, contexts),
+            lock_order=[
                 (violations.lock_name(program, held), violations.lock_name(program, taken))
                 for held, taken in self.orders.edges()
             ],
-            "workers": len(self.workers),
-        }
+            workers=len(self.workers),
+        )
 
     def _join_orders(self) -> None:
         first = places.LOCKS
         for worker in self.workers:
-            masks = worker.context.view[first : first + self.program.locks]
+            masks = worker.context.view[first : first + self.locks]
             for lock, mask in enumerate(masks):
                 self.orders.known[lock] |= mask
 
@@ -230,7 +234,7 @@ class _Checker:
 
     # -- the execution ----------------------------------------------------------------
 
-    def _violated(self, goal: Goal, parts: dict[str, object]) -> Result:
+    def _violated(self, goal: Goal, covered: Result) -> Result:
         tracer = Tracer(self.store, self.team, self.workers, self.interrupt)
         moves = tracer.find(goal)
         if any(move.outcome == places.TOO_MANY_CHOICES for move in moves):
@@ -245,10 +249,10 @@ class _Checker:
                 self.clock.seconds(),
             ),
         )  # fmt: skip
-        parts["seconds"] = self.clock.seconds()
-        return Result(
-            verdict="violated", violation=execution.violation, execution=execution,
-            fewest_switches=tracer.complete, **parts,
+        return replace(
+            covered, verdict="violated", reason="", violation=execution.violation,
+            execution=execution, fewest_switches=tracer.complete,
+            seconds=self.clock.seconds(),
         )  # fmt: skip
 
     def _violation(self, goal: Goal, run: Run, moves: list[Move]) -> document.Violation:
@@ -289,7 +293,7 @@ def execution_of(
         steps=steps_of(run),
         violation=violation,
         schedule=format_schedule(moves, program.processes) if moves else "",
-        switches=sum(a[0] != b[0] for a, b in zip(moves, moves[1:], strict=False)),
+        switches=sum(a[0] != b[0] for a, b in pairwise(moves)),
         why=why,
         bounds=dict(program.bounds),
         search=search or document.Search(),

@@ -236,7 +236,9 @@ def expand(
     return rank
 
 
-def grow(shard: u64, bits: u64, states: ptr[u64], table: ptr[u32], stride: u64, count: u64) -> None:
+def grow(
+    shard: u64, bits: u64, states: ptr[u64], table: ptr[u32], stride: u64, count: u64
+) -> None:
     """Make a shard's table ``2**bits`` slots, in place, from the states themselves."""
     slots: u64 = u64(1) << bits
     for slot in range(slots):
@@ -246,7 +248,8 @@ def grow(shard: u64, bits: u64, states: ptr[u64], table: ptr[u32], stride: u64, 
         if index + AHEAD < count:
             ahead: u64 = hash_state(offset(first, (index + AHEAD) * Engine.words))
             prefetch(table, ((ahead >> (32 - SHARD_BITS)) & LOW_32) >> (32 - bits))
-        value: u64 = (hash_state(offset(first, index * Engine.words)) >> (32 - SHARD_BITS)) & LOW_32
+        value: u64 = hash_state(offset(first, index * Engine.words)) >> (32 - SHARD_BITS)
+        value = value & LOW_32
         position: u64 = value >> (32 - bits)
         while table[position] != 0:
             position = (position + 1) & (slots - 1)
@@ -287,7 +290,9 @@ def find(
         position = (position + 1) & mask
 
 
-def approach(records: ptr[u64], number: u64, first: ptr[u64], table: ptr[u32], bits: u64) -> None:
+def approach(
+    records: ptr[u64], number: u64, first: ptr[u64], table: ptr[u32], bits: u64
+) -> None:
     """Go from a record's slot to the first that is empty or has its fingerprint.
 
     The slots passed are taken for good, so the record's hash is moved to where the

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pagerace.compiler import interpreter, show
 from pagerace.compiler.ir import Program, Where
@@ -61,11 +62,11 @@ class Explainer:
     def explain(self, run: Run, violation: Violation) -> Explanation:
         """Why a run ends in its violation."""
         moves = run.moves
-        switches = sum(a[0] != b[0] for a, b in zip(moves, moves[1:], strict=False))
+        switches = sum(a[0] != b[0] for a, b in pairwise(moves))
         if violation.slug == "lock-order-inversion":
             return self._lock_order(run, violation)
         if switches == 0:
-            return self._no_switch(run)
+            return self._no_switch(run, violation)
         passing = nearest_passing(run, Trials(self.program, self.layout, self.loops))
         if passing is None:
             return self._none_passes(run, violation, switches)
@@ -91,16 +92,19 @@ class Explainer:
         first = next((a for a in reversed(before) if a.conflicts(between)), None)
         first = first or (_main(list(_accesses(run, switch - 1))) if before else None)
         me, other = self._who(process), self._who(between.process)
-        sentence = f"{other} {self._did(between)}{_place(between.event.where)}"
-        last_noun = _noun(after) if after is not None else "next step"
+        sentence = f"{other} {self._did(between)}{self._at(between)}"
+        last_noun = self._noun(after) if after is not None else "next step"
         if first is not None:
-            first_noun = _noun(first)
+            first_noun = self._noun(first)
             sentence += f" between {me}'s {first_noun} and {last_noun}."
         else:
             sentence += f" before {me}'s {last_noun}."
         what = self._what_passes(violation)
         both = "both" if first is not None else "on"
-        second = f"If {me} runs {both} without {other} in between, {what} (nearest passing execution)."
+        second = (
+            f"If {me} runs {both} without {other} in between, {what} "
+            "(nearest passing execution)."
+        )
         if violation.slug in ("deadlock", "livelock"):
             waits = self._waits(run)
             if waits:
@@ -117,9 +121,9 @@ class Explainer:
             first = f"{waits[0].upper()}{waits[1:]}."
         elif last is not None and previous is not None:
             first = (
-                f"{self._who(last.process)} {self._did(last)}{_place(last.event.where)} "
+                f"{self._who(last.process)} {self._did(last)}{self._at(last)} "
                 f"after {self._who(previous.process)} {self._did(previous)}"
-                f"{_place(previous.event.where)}."
+                f"{self._at(previous)}."
             )
         else:
             first = "The last step violates it."
@@ -127,20 +131,21 @@ class Explainer:
         second = f"Delaying {later} gives no execution that passes."
         return Explanation([first, second], self._functions(accesses))
 
-    def _no_switch(self, run: Run) -> Explanation:
+    def _no_switch(self, run: Run, violation: Violation) -> Explanation:
         """One process alone does it."""
         if not run.moves:
-            return Explanation(["It is so from the start.", "No step is needed for it."], [])
+            return Explanation(["It is so before any step is taken."], [])
         who = self._who(run.moves[-1][0])
         accesses = [a for i in range(len(run.moves)) for a in _accesses(run, i)]
-        first = f"{who} does it alone, without any context switch."
-        second = "No order of the others can prevent it once it runs first."
-        return Explanation([first, second], self._functions(accesses[-1:]))
+        sentences = [f"{who} does it alone, without any context switch."]
+        if violation.slug in ("deadlock", "livelock") and (waits := self._waits(run)):
+            sentences.append(f"From then on {waits}.")
+        return Explanation(sentences, self._functions(accesses[-1:]))
 
     def _lock_order(self, run: Run, violation: Violation) -> Explanation:
         process = run.moves[-1][0]
         locks = [e for e in run.outcomes[-1].events if e.kind == "lock"]
-        accesses = [a for a in _accesses(run, len(run.moves) - 1)]
+        accesses = list(_accesses(run, len(run.moves) - 1))
         names = violation.text.split(" -> ")
         taken = locks[-1] if locks else None
         who = self._who(process)
@@ -178,10 +183,11 @@ class Explainer:
         return "nothing is violated"
 
     def _waits(self, run: Run) -> str:
-        waiting = waiting_in(self.program, run.state)
+        """``CPU0 stays in ab() (demo.py:25), CPU1 stays in ba() (demo.py:30)``."""
+        places = [(w.process, self._site(w.where)) for w in waiting_in(self.program, run.state)]
         return ", ".join(
-            f"{self._who(w.process)} waits in {w.where.function}(){_place(w.where)}"
-            for w in waiting
+            f"{self._who(process)} stays in {site.function}(){_place(site)}"
+            for process, site in places
         )
 
     # -- what happened ----------------------------------------------------------------
@@ -210,19 +216,26 @@ class Explainer:
     def _functions(self, accesses: Sequence[_Access]) -> list[str]:
         names: list[str] = []
         for access in accesses:
-            name = self._function(access.event.where)
+            name = self._site(access.event.where).function
             if name not in names:
                 names.append(name)
         return names
 
-    def _function(self, where: Where) -> str:
-        """The function to name: not the accessor or the lock, but who calls it."""
+    def _site(self, where: Where) -> Where:
+        """The place to name: not in the accessor or the lock, but where it is called."""
         at: Where | None = where
         while at is not None:
             if len(self._sites.get(at.function, ())) > 1 and not _LOCK.search(at.function):
-                return at.function
+                return at
             at = at.caller
-        return where.function
+        return where
+
+    def _noun(self, access: _Access) -> str:
+        word = "store to" if access.is_store else "load of"
+        return f"{word} {access.event.object}{self._at(access)}"
+
+    def _at(self, access: _Access) -> str:
+        return _place(self._site(access.event.where))
 
 
 def _most_telling(
@@ -262,11 +275,6 @@ def _is_access(event: Event) -> bool:
 def _main(accesses: Sequence[_Access]) -> _Access:
     """The last store of a step, or its last access."""
     return next((a for a in reversed(accesses) if a.is_store), accesses[-1])
-
-
-def _noun(access: _Access) -> str:
-    word = "store to" if access.is_store else "load of"
-    return f"{word} {access.event.object}{_place(access.event.where)}"
 
 
 def _place(where: Where) -> str:

@@ -241,7 +241,7 @@ class Search:
         fanout = max(1.0, self.transitions / max(1, self._expanded()))
         most = int(engine.SHARDS * control[engine.CAPACITY] * 0.7 / fanout)
         each = max(1, min(most, -(-(size - rank) // chunks)))
-        firsts = [first for first in range(rank, min(size, rank + each * chunks), each)]
+        firsts = list(range(rank, min(size, rank + each * chunks), each))
         reached = [0] * len(firsts)
         seen = [0] * len(firsts)
 

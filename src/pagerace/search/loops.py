@@ -1,4 +1,4 @@
-"""The loops of ``engine``, ``backward`` and ``completion``, ready to be called: native or as Python.
+"""The loops of ``engine``, ``backward`` and ``completion``, native or as Python.
 
 Both take the addresses that ``areas`` gives.  As Python they run over the interpreter,
 which is slow and needs nothing but the standard library: what native code is tested
@@ -71,10 +71,10 @@ def native_loops(program: Program, layout: Layout) -> Loops:
     functions = {entry.__name__: _signature(entry) for entry in ENTRIES}
 
     def make() -> Sequence[Code]:
-        from pagerace.compiler.program import lower_direct
+        from pagerace.compiler.program import compile_direct
 
         with bound(engine.Engine(words=layout.words)):
-            return lower_direct(ENTRIES)
+            return compile_direct(ENTRIES)[0]
 
     ready = build.make_ready(make, functions, "search", str(layout.words), _sources())
     native = build.compile_program(program, layout, ready=ready)

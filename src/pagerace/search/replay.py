@@ -94,7 +94,8 @@ def _difference(program: Program, native: State, interpreted: State) -> str:
     for process in program.processes:
         i = process.index
         if interpreted.pc[i] != native.pc[i]:
-            found.append(f"{process.name} is at point {interpreted.pc[i]}, native {native.pc[i]}")
+            found.append(f"{process.name} is at point {interpreted.pc[i]}, "
+                         f"native {native.pc[i]}")  # fmt: skip
         elif interpreted.locals[i] != native.locals[i]:
             found.append(f"locals of {process.name} are {interpreted.locals[i]}, "
                          f"native {native.locals[i]}")  # fmt: skip

@@ -179,14 +179,15 @@ class Tracer:
                 following.bits if following.number else 0,
                 self._best.at(), worker.scratch.at(), worker.context.at(),
             )  # fmt: skip
+            if best[backward.COST] == backward.INFINITE and depth == goal.depth:
+                break  # somebody waits here for a lock that completes the wrong order
             assert best[backward.COST] != backward.INFINITE, "every mark leads on"
             made = best[backward.CHOICES]
             choices = best[backward.CHOICES + 1 : backward.CHOICES + 1 + made]
             ends = bool(best[backward.ENDS])
             words = () if ends else tuple(target.view)
-            moves.append(
-                Move(best[backward.PROCESS], tuple(choices), words, ends, best[backward.OUTCOME])
-            )
+            process, outcome = best[backward.PROCESS], best[backward.OUTCOME]
+            moves.append(Move(process, tuple(choices), words, ends, outcome))
             source, target = target, source
         for area in (source, target):
             area.close()

@@ -74,11 +74,7 @@ def is_deadlock(program: Program, state: State) -> bool:
 def deadlock_of(program: Program, state: State) -> Violation:
     """The violation, at the place where the first thread waits."""
     waiting = waiting_in(program, state)
-    text = "; ".join(
-        f"{program.processes[w.process].name} waits at {w.where.function}:{w.where.line}"
-        for w in waiting
-    )
-    return _at(waiting[0].where if waiting else None, "deadlock", text)
+    return _at(waiting[0].where if waiting else None, "deadlock", "")
 
 
 def livelock_of(run: Run) -> Violation:

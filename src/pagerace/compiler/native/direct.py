@@ -126,10 +126,7 @@ class _Function(Body):
         self.aborts = False
 
     def emit(self) -> None:
-        self.flow = analyse(
-            [0], self.block_successors, lambda node: effects(self.code, node)[1],
-            lambda node, assigned: effects(self.code, node)[0],
-        )  # fmt: skip
+        self.flow = analyse([0], self.block_successors, lambda n: effects(self.code, n))
         b = self.b
         b.label("entry")
         self.declare_merged()

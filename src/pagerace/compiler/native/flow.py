@@ -43,12 +43,17 @@ def members(mask: int) -> list[int]:
 def analyse(
     roots: Sequence[int],
     successors: Callable[[int], Sequence[int]],
-    writes: Callable[[int], int],
-    reads: Callable[[int, int], int],
+    effects: Callable[[int], tuple[int, int]],
 ) -> Flow:
-    """The flow from ``roots``.  ``reads(node, assigned)``: read before written there."""
+    """The flow from ``roots``.
+
+    ``effects(node)``: the variables read there before they are written, those written.
+    """
     flow = _order(roots, successors)
-    written = {node: writes(node) for node in flow.order}
+    reads: dict[int, int] = {}
+    written: dict[int, int] = {}
+    for node in flow.order:
+        reads[node], written[node] = effects(node)
     predecessors: dict[int, list[int]] = {node: [] for node in flow.order}
     for node in flow.order:
         for target in flow.successors[node]:
@@ -58,7 +63,7 @@ def analyse(
         if len(before) == 1 and node not in entered:
             flow.parent[node] = before[0]
     flow.assigned = forward(flow, written)
-    exposed = {node: reads(node, flow.assigned[node]) for node in flow.order}
+    exposed = {node: reads[node] & flow.assigned[node] for node in flow.order}
     _merged(flow, written, exposed)
     _wanted(flow, exposed)
     _counted(flow, predecessors)
@@ -107,7 +112,7 @@ def _merged(flow: Flow, written: dict[int, int], exposed: dict[int, int]) -> Non
     for node in flow.order:
         parent = flow.parent.get(node)
         inherited[node] = 0 if parent is None else inherited[parent] | written[parent]
-        flow.merged |= exposed[node] & flow.assigned[node] & ~inherited[node]
+        flow.merged |= exposed[node] & ~inherited[node]
 
 
 def _wanted(flow: Flow, exposed: dict[int, int]) -> None:

@@ -38,10 +38,7 @@ class _PropertyBody(WordsBody):
         super().__init__(module, code, prefix, layout, builder)
         self.done = done
         self.arrivals: list[tuple[Value, Value, str]] = []
-        self.flow = analyse(
-            [0], self.block_successors, lambda node: self.effects(node)[1],
-            lambda node, assigned: self.effects(node)[0],
-        )  # fmt: skip
+        self.flow = analyse([0], self.block_successors, self.effects)
 
     def emit(self) -> tuple[Value, Value]:
         b = self.b

@@ -92,10 +92,7 @@ class _Stepper(WordsBody):
         self.failures: list[tuple[Value, str]] = []
 
     def emit(self) -> None:
-        self.flow = analyse(
-            self.process.points, self.successors, lambda node: self.node_effects(node)[1],
-            self.reads,
-        )  # fmt: skip
+        self.flow = analyse(self.process.points, self.successors, self.effects)
         self.choosing = self.check_choices()
         live = {
             number: self.bits_of(point.live)
@@ -130,13 +127,10 @@ class _Stepper(WordsBody):
     def target(self, number: int) -> str:
         return self.label(self.node_of(number))
 
-    def node_effects(self, node: int) -> tuple[int, int]:
-        return (0, 0) if node >= self.exit else self.effects(node)
-
-    def reads(self, node: int, assigned: int) -> int:
+    def effects(self, node: int) -> tuple[int, int]:
         if node < self.exit:
-            return self.effects(node)[0]
-        return (_registers(self.live(node)) | -1 << self.first_word) & assigned
+            return super().effects(node)
+        return _registers(self.live(node)) | -1 << self.first_word, 0
 
     def live(self, node: int) -> tuple[ir.Reg, ...]:
         """The registers kept at the exit ``node``."""

@@ -1,0 +1,181 @@
+"""Small protocols with every kind of ending."""
+
+from __future__ import annotations
+
+from pagerace.compiler.ir import Program
+from pagerace.compiler.program import compile_protocol
+from pagerace.lang import (
+    HOLDS,
+    READ_ONCE,
+    Array,
+    Struct,
+    agent,
+    array,
+    atomic,
+    choose,
+    lock_order,
+    protocol,
+    thread,
+    u8,
+    violates,
+    wait_until,
+)
+
+
+class Counter(Struct):
+    value: u8
+    last: Array[u8] = array(3)
+
+
+class Lock(Struct):
+    taken: bool
+
+
+counter = Counter()
+first = Lock()
+second = Lock()
+
+
+def increment() -> None:
+    value = counter.value
+    counter.value = value + 1
+
+
+def no_lost_update() -> bool:
+    return counter.value == 2
+
+
+lost_update = protocol(
+    threads=[thread(increment, cpu=0), thread(increment, cpu=1)],
+    at_end=[no_lost_update],
+    expect=violates(no_lost_update),
+)
+
+
+def lock(one: Lock) -> None:
+    with atomic():
+        wait_until(not one.taken)
+        one.taken = True
+
+
+def unlock(one: Lock) -> None:
+    one.taken = False
+
+
+def locked_increment() -> None:
+    lock(first)
+    lock(second)
+    counter.value += 1
+    unlock(second)
+    unlock(first)
+
+
+def other_way() -> None:
+    lock(second)
+    lock(first)
+    counter.value += 1
+    unlock(first)
+    unlock(second)
+
+
+def never_three() -> bool:
+    return counter.value < 3
+
+
+deadlock = protocol(
+    threads=[thread(locked_increment, cpu=0), thread(other_way, cpu=1)],
+    at_end=[no_lost_update],
+    expect=violates("deadlock"),
+)
+locked = protocol(
+    threads=[thread(locked_increment, cpu=0), thread(locked_increment, cpu=1)],
+    always=[never_three],
+    at_end=[no_lost_update],
+    sometimes=[no_lost_update],
+    expect=HOLDS,
+)
+
+
+def spin() -> None:
+    while READ_ONCE(counter.value) != 1:
+        pass
+
+
+def poke() -> None:
+    counter.value = 1
+    if choose(2) == 1:
+        counter.value = 2
+
+
+livelock = protocol(
+    threads=[thread(spin, cpu=0), thread(poke, cpu=1)], expect=violates("livelock")
+)
+
+
+def hardware() -> None:
+    while True:
+        with atomic():
+            wait_until(counter.value != 0)
+            counter.last[choose(3)] = counter.value
+
+
+def five() -> None:
+    tens = u8(choose(3))
+    ones = u8(choose(2))
+    counter.value = tens * 2 + ones
+    assert counter.value != 5, "five is too much"
+
+
+choices = protocol(
+    threads=[thread(five, cpu=0), thread(increment, cpu=1)],
+    expect=violates("assert"),
+)
+with_agent = protocol(
+    threads=[thread(increment, cpu=0), thread(increment, cpu=1)],
+    # Each counts on the other agent being slower than it may be.
+    always=[never_three],
+    expect=HOLDS,
+)
+with_agent = with_agent.replace(
+    threads=[*with_agent.threads, agent(hardware, cpu=1, name="hardware")]
+)
+
+
+def ordered(one: u8, other: u8) -> None:
+    counter.value += 1
+    lock_order(other, u8(1) << one)
+    counter.value += 1
+
+
+inversion = protocol(
+    threads=[thread(ordered, 0, 1, cpu=0), thread(ordered, 1, 0, cpu=1)],
+    expect=violates("lock-order-inversion"),
+)
+
+
+def loops() -> None:
+    counter.value = 1
+    index: u8 = 0
+    while index < 200:
+        index = index - index
+
+
+endless = protocol(
+    threads=[thread(loops, cpu=0), thread(increment, cpu=1)], expect=violates("endless-loop")
+)
+
+ALL = {
+    "lost_update": lost_update,
+    "deadlock": deadlock,
+    "locked": locked,
+    "livelock": livelock,
+    "choices": choices,
+    "with_agent": with_agent,
+    "endless": endless,
+    "inversion": inversion,
+}
+
+
+def program(name: str) -> Program:
+    """A sample, compiled."""
+    return compile_protocol(ALL[name], name)
