@@ -73,7 +73,7 @@ def reproduce(protocol: Protocol, schedule: str, *, claim: str = "") -> Executio
     claim = claim or address_of(protocol)
     program = _compile(protocol, claim)
     execution = search.reproduce(program, schedule)
-    return _complete(execution, protocol, claim, program)
+    return _complete(execution, protocol, claim)
 
 
 def points_of(protocols: Sequence[Protocol]) -> dict[str, dict[int, list[str]]]:
@@ -120,32 +120,11 @@ def _compile(protocol: Protocol, claim: str) -> Program:
     return compile_protocol(protocol, claim.rpartition("::")[2])
 
 
-def _watched(program: Program, name: str) -> list[str]:
-    """The objects that a property reads."""
-    from pagerace.compiler.ir import Load
-
-    return [
-        cell
-        for item in program.properties
-        if item.name == name
-        for block in item.code.blocks
-        for instruction in block.instructions
-        if isinstance(instruction, Load)
-        for cell in instruction.family.names
-    ]
-
-
-def _complete(
-    execution: Execution, protocol: Protocol, claim: str, program: Program
-) -> Execution:
+def _complete(execution: Execution, protocol: Protocol, claim: str) -> Execution:
     """The execution with what only the protocol knows."""
     from pagerace import __version__
     from pagerace.report.verdict import reproduce_command
 
-    violation = execution.violation
-    if violation is not None and violation.property:
-        watched = sorted(set(_watched(program, violation.property)))
-        violation = dataclasses.replace(violation, watched=watched)
     described = Claim(
         name=claim.rpartition("::")[2],
         file=protocol.file,
@@ -158,7 +137,6 @@ def _complete(
     return dataclasses.replace(
         execution,
         tool=f"pagerace {__version__}",
-        violation=violation,
         protocol=described,
         reproduce=reproduce_command(claim, execution.schedule),
     )
@@ -169,7 +147,7 @@ def _summary(
 ) -> Summary:
     execution = result.execution
     if execution is not None:
-        execution = _complete(execution, protocol, claim, program)
+        execution = _complete(execution, protocol, claim)
     found: dict[str, Any] = {
         name: getattr(result, name)
         for name in ("verdict", "reason", "states", "seen", "depth", "seconds", "workers")

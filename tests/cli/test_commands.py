@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -41,8 +43,6 @@ def test_version(pagerace: CommandLine) -> None:
 
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_short_options_are_few(command: str, pagerace: CommandLine) -> None:
-    import re
-
     short = set(re.findall(r"(?<![\w-])-\w\b", pagerace(command, "--help").out))
     assert short <= {"-v", "-q", "-o", "-j"}
 
@@ -174,6 +174,143 @@ def test_ascii_only_terminal(pagerace: CommandLine) -> None:
     assert done.returncode == 0 and done.stdout.isascii()
 
 
+BIG = """\
+from pagerace.lang import Array, Struct, array, protocol, thread, u8, u16
+
+
+class State(Struct):
+    a: Array[u16] = array(4)
+
+
+state = State()
+
+
+def run(i: u8) -> None:
+    n: u16 = 0
+    while n < 2000:
+        state.a[i] += 1
+        n += 1
+
+
+def small() -> bool:
+    return state.a[0] < 5000
+
+
+big = protocol(threads=[thread(run, i) for i in range(4)], always=[small])
+"""
+
+
+def test_check_shows_the_race(pagerace: CommandLine) -> None:
+    run = pagerace("check", "counter.py::plain")
+    assert (run.code, run.err) == (1, "")
+    lines = run.out.splitlines()
+    assert lines[0] == "BUG: no-lost-update in increment()"
+    assert lines[1] == "counter.py:27:1: property 'no_lost_update' is violated"
+    assert lines[3] == "    CPU0                                 CPU1"
+    assert "Replay: pagerace reproduce counter.py::plain --schedule 0:1,1:2,0:1" in lines
+    assert lines[-1] == "Expected: violated (no_lost_update)."
+
+
+def test_check_of_a_claim_that_holds(pagerace: CommandLine) -> None:
+    run = pagerace("check", "counter.py::locked")
+    assert (run.code, run.err) == (0, "")
+    assert run.out.startswith(
+        "counter.py::locked   HOLDS, complete within these bounds\n"
+        "  bounds   2 CPUs, switches unbounded, order sc\n"
+    )
+
+
+def test_what_check_prints_can_be_reproduced(pagerace: CommandLine) -> None:
+    schedule = ["--schedule", "0:1,1:2,0:1"]
+    shown = pagerace("show", "counter.py::plain").out
+    run = pagerace("reproduce", "counter.py::plain", *schedule, "--format", "commit")
+    assert (run.code, run.out) == (1, shown)
+
+
+def test_reproduce_what_passes(pagerace: CommandLine, snapshot: object) -> None:
+    run = pagerace("reproduce", "counter.py::plain", "--schedule", "0:2,1:2")
+    assert run.code == 0
+    assert run.out == snapshot
+
+
+@pytest.mark.parametrize("schedule", ["3:1", "0:9", "0:1?3", "0", "0:0", ""])
+def test_schedule_that_does_not_fit(
+    schedule: str, pagerace: CommandLine, snapshot: object
+) -> None:
+    run = pagerace("reproduce", "counter.py::plain", "--schedule", schedule)
+    assert (run.code, run.out) == (2, "")
+    assert run.err == snapshot
+
+
+def test_show_of_a_claim_that_holds(pagerace: CommandLine) -> None:
+    run = pagerace("show", "counter.py::locked")
+    assert (run.code, run.out) == (2, "")
+    assert run.err.endswith("There is no execution to show.\n")
+
+
+def test_saved_and_shown(pagerace: CommandLine) -> None:
+    assert pagerace("show", "counter.py::plain", "--format", "json", "-o", "x.json").code == 0
+    assert pagerace("show", "x.json").out == pagerace("show", "counter.py::plain").out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("--states-max", "1000", "(--states-max)"),
+        ("--depth-max", "9", "stopped at depth 9 (--depth-max)"),
+        ("--time-max", "100ms", "stopped after 0.1 s (--time-max)"),
+    ],
+)
+def test_bounds(option: str, value: str, reason: str, pagerace: CommandLine) -> None:
+    run = pagerace("check", pagerace.write("big.py", BIG), option, value)
+    assert run.code == 3
+    assert run.out.startswith("big.py::big   INCONCLUSIVE: stopped ")
+    assert reason in run.out.splitlines()[0]
+
+
+def test_script_of_python_does_the_same(pagerace: CommandLine) -> None:
+    script = pagerace("check", "counter.py::plain", "--python").out
+    pagerace.write("script.py", script)
+    source = str(Path(package.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source},
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("BUG: no-lost-update in increment()\ncounter.py:27:1: ")
+
+
+def test_ctrl_c_ends_in_a_partial_result(pagerace: CommandLine) -> None:
+    pagerace.write("big.py", BIG)
+    source = str(Path(package.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pagerace", "check", "big.py", "--time-max", "60s"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source},
+    )
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (3, "")
+    assert out.startswith("big.py::big   INCONCLUSIVE: interrupted\n")
+
+
+def test_doctor(pagerace: CommandLine) -> None:
+    run = pagerace("doctor")
+    assert run.code == 0
+    assert "check     a lost update is found, " in run.out
+
+
+def test_list_of_built_ins(pagerace: CommandLine) -> None:
+    run = pagerace("list")
+    assert run.code == 0
+    assert re.search(r"^t4_lost_write::v6_0 +violated no_lost_write ", run.out, re.MULTILINE)
+
+
 class FakeTerminal:
     """A stream that says that it is a terminal."""
 
@@ -232,8 +369,6 @@ def test_no_progress_line_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_paint_keeps_the_text() -> None:
-    import re
-
     text = "BUG: leak in f()\n    x\n    ^ y\n*** DEADLOCK ***\nWhy: z"
     assert re.sub("\033\\[\\d+m", "", paint(text)) == text
     assert paint("").count("\033") == 0

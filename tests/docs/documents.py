@@ -59,7 +59,7 @@ def sessions(body: str) -> list[Session]:
 
 def comparable(output: str) -> str:
     """The output without what differs from run to run."""
-    return re.sub(r"\b\d+\.\d+ s\b", "N s", output).rstrip() + "\n"
+    return re.sub(r" +\d+(\.\d+)? s\b", " N s", output).rstrip() + "\n"
 
 
 def _write(folder: Path, options: str, body: str) -> None:
@@ -98,8 +98,10 @@ def _named(node: ast.stmt) -> list[tuple[str, tuple[int, int]]]:
 def _run(command: str, folder: Path) -> str:
     """The output of a command line, as in a pipe: plain ASCII and no colour."""
     shell = f'pagerace() {{ "{sys.executable}" -m pagerace "$@"; }}\n{command}'
+    path = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, path))}
     done = subprocess.run(
-        ["bash", "-c", shell], cwd=folder, text=True, check=False,
+        ["bash", "-c", shell], cwd=folder, env=environment, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return done.stdout

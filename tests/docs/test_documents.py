@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.documents import _replace, comparable, execute, sessions
+from tests.docs.documents import UPDATE, _replace, comparable, execute, sessions
 from tests.tidy.sources import ROOT
 
 DOCUMENTS = ["README.md", "docs/tutorial.md"]
@@ -17,16 +17,18 @@ DOCUMENTS = ["README.md", "docs/tutorial.md"]
 def test_document(name: str, tmp_path: Path) -> None:
     results = execute(ROOT / name, tmp_path)
     assert results
+    if UPDATE:
+        pytest.skip("the outputs in the document were replaced")
     for session, output in results:
         assert comparable(output) == comparable(session.shown), session.command
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_output_is_plain_ascii_and_narrow(name: str) -> None:
+def test_diagrams_are_plain_ascii_of_75_columns_in_a_margin_of_4(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert text.isascii()
     for body in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        assert max(len(line) for line in body.splitlines()) <= 79
+        assert [li for li in body.splitlines() if li.startswith("    ") and len(li) > 79] == []
 
 
 @pytest.mark.parametrize("name", [*DOCUMENTS, "docs/ARCHITECTURE.md", "bench/README.md"])
@@ -49,4 +51,4 @@ def test_a_block_replaces_what_it_names() -> None:
 
 
 def test_times_compare_equal() -> None:
-    assert comparable("12 states in 0.02 s") == comparable("12 states in 1.40 s")
+    assert comparable("12 states in 0.02 s") == comparable("12 states in  14 s")

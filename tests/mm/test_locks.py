@@ -7,7 +7,7 @@ import pytest
 from pagerace.lang.flow import WouldBlock
 from pagerace.lang.structures import KernelPythonError
 from pagerace.machine.irq import local_irq_disable
-from pagerace.mm.lockdep import FOLIO_LOCK, PAGE_TABLE_LOCK, lock_acquire
+from pagerace.mm.lockdep import LockClass, lock_acquire
 from pagerace.mm.rwsem import (
     down_read,
     down_write,
@@ -27,7 +27,7 @@ from pagerace.mm.spinlock import (
 )
 
 
-def spinlock(key: int = PAGE_TABLE_LOCK) -> spinlock_t:
+def spinlock(key: LockClass = LockClass.PAGE_TABLE_LOCK) -> spinlock_t:
     lock = spinlock_t()
     spin_lock_init(lock, key)
     return lock
@@ -35,7 +35,7 @@ def spinlock(key: int = PAGE_TABLE_LOCK) -> spinlock_t:
 
 def semaphore() -> rw_semaphore:
     sem = rw_semaphore()
-    init_rwsem(sem, FOLIO_LOCK)
+    init_rwsem(sem, LockClass.FOLIO_LOCK)
     return sem
 
 
@@ -71,9 +71,10 @@ def test_a_lock_that_is_taken_twice_is_reported() -> None:
 
 
 def test_held_locks_are_one_bit_a_class() -> None:
-    lock_acquire(FOLIO_LOCK)
+    lock_acquire(LockClass.FOLIO_LOCK)
     spin_lock(spinlock())
-    assert tasks.current.held_locks == 1 << FOLIO_LOCK | 1 << PAGE_TABLE_LOCK
+    held = 1 << LockClass.FOLIO_LOCK | 1 << LockClass.PAGE_TABLE_LOCK
+    assert tasks.current.held_locks == held
 
 
 def test_readers_share_and_a_writer_does_not() -> None:

@@ -7,7 +7,14 @@ import pytest
 from pagerace.lang.flow import WouldBlock
 from pagerace.machine.cpu import cpus
 from pagerace.machine.memory import disk, frames
-from pagerace.machine.pgtable import pte_dirty, pte_mkyoung, pte_none, pte_t, pte_write, pte_wrprotect
+from pagerace.machine.pgtable import (
+    pte_dirty,
+    pte_mkyoung,
+    pte_none,
+    pte_t,
+    pte_write,
+    pte_wrprotect,
+)
 from pagerace.mm.fault import user_store
 from pagerace.mm.madvise import madvise_dontneed
 from pagerace.mm.memory import finish_mkwrite_fault, handle_mm_fault

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pagerace.lang.flow import WouldBlock, choosing
+from pagerace.lang.structures import KernelPythonError
 from pagerace.machine.cpu import cpus, tlb_entry
 from pagerace.machine.ipi import send_ipi
 from pagerace.machine.irq import irqs_disabled, local_irq_disable
 from pagerace.machine.memory import Machine
-from pagerace.lang.structures import KernelPythonError
 from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
 from pagerace.mm.mm_types import mm_struct
 from pagerace.mm.sched import tasks

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pagerace.report.calls import moments_of
-from pagerace.report.diagram import COMMENT, COMMIT, diagram, share, wrap
+from pagerace.report.diagram import COMMENT, COMMIT, diagram, wrap
 from pagerace.report.execution import Execution, Process, Step, Violation
 from pagerace.report.story import tell
 from tests.report import samples
@@ -75,9 +75,11 @@ def test_verbose_tells_the_lock() -> None:
 
 def test_second_call_of_a_function_is_headed_again() -> None:
     call = samples.event("call", "run:3", text="inc")
-    load = samples.event("load", "run:3 inc", "n", "0", "0")
     back = samples.event("return", "run:3 inc")
-    steps = [Step(0, [], [call, load, back]), Step(0, [], [call, load, back])]
+    steps = [
+        Step(0, [], [call, samples.event("store", "run:3 inc", "n", str(n), str(n + 1)), back])
+        for n in range(2)
+    ]
     execution = _execution(steps, [Process(0, "run", "0", 0)])
     assert [line.text for line in tell(execution)].count("inc()") == 2
 
@@ -104,15 +106,6 @@ def test_violation_in_a_step_without_lines_marks_nothing() -> None:
         [Step(0, [], [])], [Process(0, "run", "0", 0)], Violation("assert", text="no")
     )
     assert diagram(execution).splitlines() == ["    CPU0", "    ----"]
-
-
-@given(st.lists(st.integers(1, 200), min_size=2, max_size=4), st.integers(40, 90))
-def test_shared_widths_fill_the_room(needs: list[int], room: int) -> None:
-    widths = share(needs, room)
-    assert sum(widths) == room
-    assert all(width > 0 for width in widths)
-    fair = room // len(needs)
-    assert all(w >= min(need, fair) for w, need in zip(widths, needs, strict=True))
 
 
 @given(st.text(min_size=1), st.integers(8, 40), st.integers(0, 12))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 from pagerace.compiler.ir import Program
 from pagerace.compiler.program import compile_protocol
 from pagerace.lang import (
@@ -141,14 +143,22 @@ with_agent = with_agent.replace(
 )
 
 
-def ordered(one: u8, other: u8) -> None:
+class LockClass(enum.Enum):
+    INNER = 0
+    OUTER = 1
+
+
+def ordered(lock: LockClass, held: u8) -> None:
     counter.value += 1
-    lock_order(other, u8(1) << one)
+    lock_order(lock, held)  # pyright: ignore[reportArgumentType]
     counter.value += 1
 
 
 inversion = protocol(
-    threads=[thread(ordered, 0, 1, cpu=0), thread(ordered, 1, 0, cpu=1)],
+    threads=[
+        thread(ordered, LockClass.OUTER, 0b01, cpu=0),
+        thread(ordered, LockClass.INNER, 0b10, cpu=1),
+    ],
     expect=violates("lock-order-inversion"),
 )
 
@@ -164,6 +174,19 @@ endless = protocol(
     threads=[thread(loops, cpu=0), thread(increment, cpu=1)], expect=violates("endless-loop")
 )
 
+def climb(index: u8) -> None:
+    for _ in range(12):
+        tall.last[index] = tall.last[index] + 1
+
+
+class Tall(Struct):
+    last: Array[u8] = array(6)
+
+
+tall = Tall()
+# More states than any test waits for.
+endless_work = protocol(threads=[thread(climb, index, cpu=index) for index in range(6)])
+
 ALL = {
     "lost_update": lost_update,
     "deadlock": deadlock,
@@ -178,4 +201,4 @@ ALL = {
 
 def program(name: str) -> Program:
     """A sample, compiled."""
-    return compile_protocol(ALL[name], name)
+    return compile_protocol(globals()[name], name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from pagerace.search import backward, trace
@@ -14,7 +16,7 @@ def moves_to(run: Run, goal: Goal) -> list[Move]:
 
 
 def switches(moves: list[Move]) -> int:
-    return sum(a.process != b.process for a, b in zip(moves, moves[1:], strict=False))
+    return sum(a.process != b.process for a, b in pairwise(moves))
 
 
 def complete(seed: int) -> Graph:
@@ -55,7 +57,8 @@ def test_a_failing_step_and_a_bad_state_of_the_same_length(seed: int) -> None:
     graph.bad &= set(levels[depth + 1]) if len(levels) > depth + 1 else set()
     run = Run(graph)
     assert run.end == "found" and run.store.depth == depth
-    run.store.loops.next_level(run.store.shards.at(), run.store.control.at(), run.store.levels.at())
+    store = run.store
+    store.loops.next_level(store.shards.at(), store.control.at(), store.levels.at())
     following = backward.PROPERTY if graph.bad else 0
     goal = Goal(depth, steps=backward.FAILURE, next_states=following)
     moves = moves_to(run, goal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pagerace.cli.arguments import Parser, add_bounds, add_output
@@ -45,20 +46,43 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     if options.python:
         terminal.out(script(targets, _bounds(options)))
         return 0
+    printer = _printer(targets, options, terminal)
     summaries: list[Summary] = []
     for target in targets:
-        summary = check_target(target, options, terminal)
-        summaries.append(summary)
-        if options.format == "text" and not options.all:
-            _print(summary, options, terminal, last=target is targets[-1])
-        if summary.reason == "interrupted":
+        summaries.append(check_target(target, options, terminal))
+        printer(summaries[-1])
+        if summaries[-1].reason == "interrupted":
             break
     if options.format == "json":
         documents = [summary.to_document() for summary in summaries]
         terminal.out(json.dumps({"schema": SCHEMA, "results": documents}, indent=1))
     elif options.all:
-        _print_table(summaries, terminal)
+        for summary in summaries:
+            if not summary.as_expected:
+                terminal.out("\n" + verdict.text(summary))
+        terminal.note(f"\n{verdict.tally(summaries)}")
     return _exit_code(summaries, compare=options.all)
+
+
+def _printer(
+    targets: list[Target], options: argparse.Namespace, terminal: Terminal
+) -> Callable[[Summary], None]:
+    """What is printed as each claim is decided: a line of the table, or the verdict."""
+    if options.format == "json":
+        return lambda summary: None
+    if options.all:
+        table = verdict.Table([(t.address, t.protocol.expect.violated or "") for t in targets])
+        terminal.out(table.heading())
+        return lambda summary: terminal.out(table.row(summary))
+    if options.quiet:
+        return lambda summary: terminal.out(verdict.short(summary))
+
+    def print_text(summary: Summary) -> None:
+        is_last = summary.claim == targets[-1].address
+        text = verdict.text(summary, verbose=options.verbose)
+        terminal.out(text if is_last else text + "\n")
+
+    return print_text
 
 
 def _bounds(options: argparse.Namespace) -> dict[str, Any]:
@@ -74,23 +98,6 @@ def check_target(target: Target, options: argparse.Namespace, terminal: Terminal
         terminal.progress(f"{target.address}: {text}", seconds)
 
     return check(target.protocol, claim=target.address, progress=progress, **_bounds(options))
-
-
-def _print(
-    summary: Summary, options: argparse.Namespace, terminal: Terminal, *, last: bool
-) -> None:
-    if options.quiet:
-        terminal.out(verdict.short(summary))
-        return
-    terminal.out(verdict.text(summary, verbose=options.verbose) + ("" if last else "\n"))
-
-
-def _print_table(summaries: list[Summary], terminal: Terminal) -> None:
-    differing = [summary for summary in summaries if not summary.as_expected]
-    terminal.out(verdict.table(summaries))
-    for summary in differing:
-        terminal.out("\n" + verdict.text(summary))
-    terminal.note(f"\n{verdict.tally(summaries)}")
 
 
 def _exit_code(summaries: list[Summary], *, compare: bool) -> int:

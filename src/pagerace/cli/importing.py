@@ -8,7 +8,7 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import ModuleType
 
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
@@ -78,7 +78,7 @@ def _import_alone(name: str, path: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _on_path(folder: str) -> Iterator[None]:
+def _on_path(folder: str) -> Generator[None]:
     """The file's folder comes first while it is imported, and last from then on.
 
     First is what Python does for a script; last keeps a file named as a module of
@@ -94,7 +94,7 @@ def _on_path(folder: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def importing(path: str) -> Iterator[None]:
+def importing(path: str) -> Generator[None]:
     """Turn what an import of ``path`` raises into a CompileError with its place.
 
     What the file prints goes to stderr: stdout is for results.

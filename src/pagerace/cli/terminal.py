@@ -21,7 +21,7 @@ _COLOURS = (
     (re.compile(r"\bHOLDS\b"), BOLD + GREEN),
     (re.compile(r"\bINCONCLUSIVE\b"), BOLD + YELLOW),
     (re.compile(r"\berror: [a-z-]+(?=:)|^error(?=:)", re.MULTILINE), BOLD + RED),
-    (re.compile(r"\^\^+.*$|\^(?= )|<- differs$|\*\*\* [A-Z]+ \*\*\*", re.MULTILINE), RED),
+    (re.compile(r"\^\^+.*$|\^(?= )|<- .*$|\*\*\* [A-Z]+ \*\*\*", re.MULTILINE), RED),
     (re.compile(r"^(Why|Search|Replay|Expected):", re.MULTILINE), BOLD),
 )
 

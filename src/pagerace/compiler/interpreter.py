@@ -143,6 +143,18 @@ def evaluate(program: Program, property: ir.Property, state: State) -> bool | Ch
         return failure.check
 
 
+def cells_read(program: Program, property: ir.Property, state: State) -> list[str]:
+    """The cells that a property reads in this state, in order, each once."""
+    parameters = [register.number for register in property.code.parameters]
+    values: dict[int, Any] = dict.fromkeys(parameters, int(threads_done(program, state)))
+    run = _Run(program, property.code, list(state.memory), values, record=True)
+    try:
+        run.go(0)
+    except (CheckFailed, NotPossible, EndlessLoop):
+        pass  # what it read until then
+    return list(dict.fromkeys(e.object for e in run.events if e.kind == "load"))
+
+
 def run_code(
     program: Program | None,
     code: Code,

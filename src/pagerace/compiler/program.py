@@ -21,6 +21,7 @@ from pagerace.lang.protocol import Function, Protocol, Thread
 from pagerace.lang.structures import Pool, bound, resolve_length
 
 CPUS_MAX = 64
+LOCKS_MAX = 64
 
 
 def compile_protocol(protocol: Protocol, name: str = "") -> Program:
@@ -247,6 +248,8 @@ class _Compilation:
                     if isinstance(instruction, ir.Check):
                         instruction.number = len(program.checks)
                         program.checks.append(instruction)
+                    elif isinstance(instruction, ir.LockOrder):
+                        _count_locks(program, instruction.lock.type)
         self._start(program)
         return program
 
@@ -309,6 +312,13 @@ def _allocates(function: Function, pool: Pool[Any]) -> bool:
         and resolve_name(node.value, function.__globals__) is pool
         for node in ast.walk(function_tree(function))
     )
+
+
+def _count_locks(program: Program, scalar: ir.Scalar) -> None:
+    """The classes of locks are all that their type can name; an enum names them well."""
+    names = [member.name for member in scalar.cls] if scalar.kind == "enum" else []  # pyright: ignore
+    program.locks = max(program.locks, min(len(names) or 1 << scalar.bits, LOCKS_MAX))
+    program.lock_names = max(program.lock_names, names, key=len)
 
 
 def _drop_sections(code: Code) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pagerace.lang import atomic, smp_store_release, wait_until
 from pagerace.machine.memory import ulong
-from pagerace.mm.lockdep import FOLIO_LOCK, lock_acquire, lock_acquired, lock_release
+from pagerace.mm.lockdep import LockClass, lock_acquire, lock_acquired, lock_release
 from pagerace.mm.mm_types import address_space, folio, page_folio
 from pagerace.mm.page_flags import folio_try_get
 from pagerace.mm.sched import might_sleep
@@ -24,7 +24,7 @@ def filemap_get_folio(mapping: address_space, index: ulong) -> folio | None:
 def folio_lock(folio: folio) -> None:
     """folio_lock() of include/linux/pagemap.h: sleep until the lock is ours."""
     might_sleep()
-    lock_acquire(FOLIO_LOCK)
+    lock_acquire(LockClass.FOLIO_LOCK)
     with atomic():
         wait_until(not folio.PG_locked)
         folio.PG_locked = True
@@ -36,13 +36,13 @@ def folio_trylock(folio: folio) -> bool:
         taken = not folio.PG_locked
         folio.PG_locked = True
     if taken:
-        lock_acquired(FOLIO_LOCK)
+        lock_acquired(LockClass.FOLIO_LOCK)
     return taken
 
 
 def folio_unlock(folio: folio) -> None:
     """folio_unlock() of mm/filemap.c."""
-    lock_release(FOLIO_LOCK)
+    lock_release(LockClass.FOLIO_LOCK)
     smp_store_release(folio.PG_locked, False)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pagerace.lang import Struct, atomic, u2, u3, wait_until
-from pagerace.mm.lockdep import lock_acquire, lock_release, lockdep_map
+from pagerace.lang import Struct, atomic, u2, wait_until
+from pagerace.mm.lockdep import LockClass, lock_acquire, lock_release, lockdep_map
 from pagerace.mm.sched import might_sleep
 
 
@@ -15,7 +15,7 @@ class rw_semaphore(Struct):
     dep_map: lockdep_map
 
 
-def init_rwsem(sem: rw_semaphore, key: u3) -> None:
+def init_rwsem(sem: rw_semaphore, key: LockClass) -> None:
     """init_rwsem(): ``key`` is the class of the lock."""
     sem.dep_map.key = key
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pagerace.lang import Struct, atomic, smp_store_release, u3, wait_until
-from pagerace.mm.lockdep import lock_acquire, lock_release, lockdep_map
+from pagerace.lang import Struct, atomic, smp_store_release, wait_until
+from pagerace.mm.lockdep import LockClass, lock_acquire, lock_release, lockdep_map
 from pagerace.mm.sched import preempt_disable, preempt_enable
 
 
@@ -14,7 +14,7 @@ class spinlock_t(Struct):
     dep_map: lockdep_map
 
 
-def spin_lock_init(lock: spinlock_t, key: u3) -> None:
+def spin_lock_init(lock: spinlock_t, key: LockClass) -> None:
     """spin_lock_init(): ``key`` is the class of the lock."""
     lock.dep_map.key = key
 

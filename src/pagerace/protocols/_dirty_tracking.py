@@ -19,8 +19,8 @@ from pagerace.mm.spinlock import spin_is_locked
 from pagerace.protocols._shared_file import fsynced, logs, mapping, mm, newest
 
 
-def no_lost_write() -> bool:
-    """T4-S1: every store is in the page cache and will be written, or on disk."""
+def every_store_survives() -> bool:
+    """T4-S1, at the end: each store is on disk, or in the cache with a dirty bit."""
     for index in range(Machine.pages):
         stored: u3 = 0
         for log in logs:
@@ -43,9 +43,9 @@ def written_or_dirty(index: ulong) -> bool:
     )
 
 
-def dirty_data_is_known() -> bool:
-    """T4-S1 at every step: content that is not on disk has a dirty bit, or somebody whose
-    work is not done: writeback, or a zapper with the PTL and the rmap still in place."""
+def no_lost_write() -> bool:
+    """T4-S1, at every step: content that is not on disk has a dirty bit, or somebody who
+    is not done: writeback, or a zapper with the PTL and with the rmap still in place."""
     for index in range(Machine.pages):
         folio = mapping.i_pages[index]
         if folio is not None and not written_or_dirty(index):

@@ -24,7 +24,7 @@ from pagerace.machine.cpu import cpus, tlb_entry
 from pagerace.machine.memory import Machine, disk, frames, ulong, version_t
 from pagerace.machine.pgtable import pfn_pte, pte_mkdirty, pte_mkyoung, set_pte
 from pagerace.mm.fault import user_store
-from pagerace.mm.lockdep import I_MMAP_RWSEM, MMAP_LOCK, PAGE_TABLE_LOCK
+from pagerace.mm.lockdep import LockClass
 from pagerace.mm.madvise import madvise_dontneed
 from pagerace.mm.mm_types import address_space, folio, mm_struct, page_to_pfn, vm_area_struct
 from pagerace.mm.mmap import munmap
@@ -88,9 +88,9 @@ fsynced = fsync_record()
 
 def setup() -> None:
     """All pages of the file are cached, clean, and mapped as a read fault leaves them."""
-    init_rwsem(mm.mmap_lock, MMAP_LOCK)
-    init_rwsem(mapping.i_mmap_rwsem, I_MMAP_RWSEM)
-    spin_lock_init(mm.pmd.ptl, PAGE_TABLE_LOCK)
+    init_rwsem(mm.mmap_lock, LockClass.MMAP_LOCK)
+    init_rwsem(mapping.i_mmap_rwsem, LockClass.I_MMAP_RWSEM)
+    spin_lock_init(mm.pmd.ptl, LockClass.PAGE_TABLE_LOCK)
     vma.vm_mm = mm
     vma.vm_end = Machine.pages
     vma.vm_file = mapping

@@ -47,7 +47,7 @@ from pagerace.protocols._dirty_tracking import (
     a_page_is_reclaimed,
     a_stale_entry_is_dirty,
     dirtied_locked_or_mapped,
-    dirty_data_is_known,
+    every_store_survives,
     fsync_keeps_its_promise,
     mapcount_is_exact,
     no_ext4_warning,
@@ -70,7 +70,7 @@ FLUSHING = [
     mapcount_is_exact,
     reference_outlives_translations,
     dirtied_locked_or_mapped,
-    dirty_data_is_known,
+    no_lost_write,
 ]
 
 v6_2 = protocol(
@@ -80,7 +80,7 @@ v6_2 = protocol(
     threads=[thread(unmap, cpu=0), thread(writeback, cpu=1), thread(user, cpu=2), *HARDWARE],
     setup=setup,
     always=[*FLUSHING, no_ext4_warning, no_store_behind_mkclean, fsync_keeps_its_promise],
-    at_end=[no_lost_write],
+    at_end=[every_store_survives],
     sometimes=[a_stale_entry_is_dirty, a_page_is_reclaimed],
     config=[V6_2],
     mutants={
@@ -130,7 +130,7 @@ v6_2 = protocol(
         "reclaim_of_dirty_pages": mutant(
             force(shrink_folio_list, "folio_test_dirty(folio)", False),
             force(__remove_mapping, "folio_test_dirty(folio)", False),
-            killed_by=no_lost_write,
+            killed_by=every_store_survives,
         ),
     },
 )
@@ -156,7 +156,7 @@ v6_2_unnotified = v6_2.replace(
     config=[Work(start=Start.UNNOTIFIED)],
     mutants={
         "no_set_page_dirty": mutant(
-            drop(zap_pte_range, set_page_dirty), killed_by=dirty_data_is_known
+            drop(zap_pte_range, set_page_dirty), killed_by=no_lost_write
         ),
         "get_and_clear_in_two_steps": mutant(
             force(ptep_get_and_clear_full, "full", True), killed_by=rmap_outlives_translations
@@ -178,10 +178,16 @@ v6_2_unnotified = v6_2.replace(
 
 v6_0 = v6_2.replace(
     title="munmap() removes the rmap before it flushes: a store is lost",
-    always=[],
+    always=[no_lost_write],
     config=[V6_0],
     expect=violates(no_lost_write),
     mutants={},
+)
+
+v6_0_to_the_end = v6_0.replace(
+    title="munmap() removes the rmap before it flushes: the store stays lost",
+    always=[],
+    expect=violates(every_store_survives),
 )
 
 late_rmap_unlocked = v6_0.replace(
@@ -204,6 +210,7 @@ rfc_ext4_warning = rfc_dirty_in_gather.replace(
 
 rfc_rmap_kept = v6_0.replace(
     title="the gather carries the dirty bit, the rmap is kept: fsync() returns too early",
+    threads=v6_2_dontneed.threads,
     always=[fsync_keeps_its_promise],
     config=[RFC_DIRTY_IN_GATHER_RMAP_KEPT, Work(rounds=2)],
     expect=violates(fsync_keeps_its_promise),

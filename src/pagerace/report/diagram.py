@@ -45,7 +45,7 @@ COMMENT = Style(width=80, margin=8, nest=1, prefix=" *", tab=8)
 # start at least.  A line may run on below the headings to its right: no other line
 # stands beside it.
 LAST_WIDTH = {1: 71, 2: 34, 3: 35, 4: 32}
-APART_MIN = {1: 0, 2: 18, 3: 14, 4: 12}
+APART_MIN = {1: 0, 2: 18, 3: 18, 4: 13}
 
 
 @dataclass(frozen=True)

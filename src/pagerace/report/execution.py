@@ -114,7 +114,8 @@ class Claim:
 class Violation:
     """What went wrong.  ``functions`` are the racing functions, that of the end first.
 
-    ``watched`` are the objects that the violated property reads.
+    ``watched`` are the objects that the violated property reads at the end, or in a
+    deadlock those that the threads wait for.
     """
 
     slug: str

@@ -8,13 +8,15 @@ A call that comes down to one thing is one line: ``spin_lock(ptl)``,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from pagerace.report.calls import Call, Moment, moments_of
 from pagerace.report.execution import Event, Execution, Process
 from pagerace.report.names import Names
-from pagerace.report.news import ALLOCATED, LOCK_FUNCTION, told
+from pagerace.report.relevance import ALLOCATED, LOCK_FUNCTION, relevant
+
+TRUTH = {"true", "false"}
 
 
 @dataclass
@@ -60,49 +62,74 @@ def cpus_of(execution: Execution, lines: Sequence[Line]) -> list[int]:
 def tell(execution: Execution, *, verbose: bool = False) -> list[Line]:
     """The lines of the execution in order; ``verbose`` leaves nothing out."""
     moments = moments_of(execution)
-    shown = moments if verbose else told(execution, moments)
-    shape = Shape() if verbose else shape_of(shown)
+    shown = moments
+    if not verbose:
+        kept = relevant(execution, moments)
+        shown = [moment for number, moment in enumerate(moments) if number in kept]
+    watched = execution.violation.watched if execution.violation else []
+    shape = Shape() if verbose else shape_of(shown, watched)
     return _Teller(execution, shown, shape, verbose).tell()
 
 
-def shape_of(shown: list[Moment]) -> Shape:
+def shape_of(shown: list[Moment], watched: Container[str] = ()) -> Shape:
     """Fold the calls that are one thing, and silence those that only call another."""
     inside: dict[Call, list[Moment]] = {}
     for moment in shown:
         for call in moment.call.outward():
             inside.setdefault(call, []).append(moment)
-    shape = Shape()
-    for call, moments in inside.items():
-        if call.parent is not None and (line := _one_line(call, moments)):
-            shape.folded[call] = line
     parts: dict[Call, list[Call | Moment]] = {}
     for call, moments in inside.items():
         parts.setdefault(call, []).extend(m for m in moments if m.call is call)
         if call.parent is not None:
             parts.setdefault(call.parent, []).append(call)
+    shape = Shape()
+    for call, moments in inside.items():
+        within = [part for part in parts[call] if isinstance(part, Call)]
+        if call.parent is not None and (line := _one_line(call, moments, within, watched)):
+            shape.folded[call] = line
     for call in inside:
         if (
             call.parent is not None
             and len(parts[call.parent]) == 1
             and call not in shape.folded
         ):
-            # Of a chain of calls the outermost has the name that people know, except for
-            # the function of the thread, which only starts the one that matters.
-            starts = call.parent.parent is None and len(parts[call]) > 1
-            shape.silent.add(call.parent if starts else call)
+            # Of a chain of calls that comes to one thing, the outermost has the name that
+            # people know; else the innermost, around what happens.  Above it only the
+            # function of the thread is told, unless it does nothing but call the other.
+            end = _end_of_chain(call, parts)
+            comes_to_one = not any(isinstance(part, Call) for part in parts[end])
+            is_top = call.parent.parent is None
+            if comes_to_one or (is_top and call is not end):
+                shape.silent.add(call)
+            else:
+                shape.silent.add(call.parent)
     return shape
 
 
-def _one_line(call: Call, moments: list[Moment]) -> str:
+def _end_of_chain(call: Call, parts: dict[Call, list[Call | Moment]]) -> Call:
+    """The call inside, or this one, that does more than call another."""
+    while len(parts[call]) == 1 and isinstance(inner := parts[call][0], Call):
+        call = inner
+    return call
+
+
+def _one_line(
+    call: Call, moments: list[Moment], within: list[Call], watched: Container[str]
+) -> str:
     """The call as one line, or "" where it takes more."""
     if len({moment.step for moment in moments}) != 1:
         return ""
     kinds = [moment.event.kind for moment in moments]
-    answer = "" if call.returned in (None, "", "None") else f" -> {call.returned}"
     if LOCK_FUNCTION.search(call.function) and "trace" not in kinds:
-        return _named_lock(call, moments) + (answer if "try" in call.function else "")
-    near = moments[0].call in (call, *(m.call for m in moments if m.call.parent is call))
-    return call.title + answer if answer and near and kinds == ["load"] else ""
+        tried = f" -> {call.returned}" if "try" in call.function and call.returned else ""
+        return _named_lock(call, moments) + tried
+    if kinds == ["load"]:
+        # A question: of functions that ask on, the innermost says best what it is.
+        asks = call.returned in TRUTH and all(c.returned not in TRUTH for c in within)
+        return f"{call.title} -> {call.returned}" if asks else ""
+    event = moments[0].event
+    is_flag = kinds == ["store"] and not within and {event.old, event.new} == TRUTH
+    return call.title if is_flag and event.object not in watched else ""
 
 
 def _named_lock(call: Call, moments: list[Moment]) -> str:

@@ -131,7 +131,7 @@ def search_lines(execution: Execution) -> list[str]:
     length = f"{plural(len(execution.steps), 'step')}, {_switches(execution.switches)}"
     search = execution.search
     if not search.states:
-        return [f"Steps:  {length}."]
+        return [f"Length: {length}."]
     found = (
         f"Search: shortest, {length}; {plural(search.states, 'state')} "
         f"in {duration(search.seconds)}"
@@ -160,30 +160,50 @@ def reproduce_command(claim: str, schedule: str) -> str:
     return f"pagerace reproduce {shlex.quote(claim)} --schedule {shlex.quote(schedule)}"
 
 
-def table(summaries: Sequence[Summary]) -> str:
-    """One line a claim: expected, verdict, size; and whether they agree."""
-    rows = [("claim", "expected", "verdict", "states", "time", "")]
-    for summary in summaries:
-        expected = f"violated {summary.expect}" if summary.expect else "holds"
-        found = f"{summary.verdict} {summary.violated}".strip()
-        rows.append(
-            (
-                summary.claim,
-                expected,
-                "as expected" if summary.as_expected else found,
-                f"{summary.states:,}",
-                duration(summary.seconds),
-                "" if summary.as_expected else "<- differs",
-            )
+class Table:
+    """Expected and found verdicts, one line a claim, printed as they come in.
+
+    ``claims`` are the addresses with what each expects ("" for holds).
+    """
+
+    HEADINGS = ("claim", "expected", "verdict", "states", "time", "")
+
+    def __init__(self, claims: Sequence[tuple[str, str]]) -> None:
+        expected = [_expectation(expect) for _, expect in claims]
+        self.widths = (
+            max(len(text) for text in ["claim", *(address for address, _ in claims)]),
+            max(len(text) for text in ["expected", *expected]),
+            len("as expected"),
+            len("99,999,999"),
+            len("59 min 59 s"),
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    return "\n".join(
-        (
-            f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:<{widths[2]}}  "
-            f"{row[3]:>{widths[3]}}  {row[4]:>{widths[4]}}  {row[5]}"
-        ).rstrip()
-        for row in rows
-    )
+
+    def heading(self) -> str:
+        """The first line."""
+        return self._line(self.HEADINGS)
+
+    def row(self, summary: Summary) -> str:
+        """The line of one claim."""
+        found, remark = "as expected", ""
+        if not summary.as_expected:
+            found = "not decided" if summary.verdict == "inconclusive" else "differs"
+            remark = f"<- {summary.verdict} {summary.violated or summary.reason}".rstrip()
+        states = f"{summary.states:,}"
+        expected = _expectation(summary.expect)
+        return self._line(
+            (summary.claim, expected, found, states, duration(summary.seconds), remark)
+        )
+
+    def _line(self, row: tuple[str, ...]) -> str:
+        aligned = [
+            f"{text:{'<' if i < 3 else '>'}{width}}"
+            for i, (text, width) in enumerate(zip(row, self.widths, strict=False))
+        ]
+        return "  ".join([*aligned, row[-1]]).rstrip()
+
+
+def _expectation(expect: str) -> str:
+    return f"violated {expect}" if expect else "holds"
 
 
 def _wrap(words: str, first: str = "", others: str = "") -> list[str]:

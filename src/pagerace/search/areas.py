@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import sys
 from typing import Any, Literal, TypeAlias
 
 from pagerace.lang.direct import ptr
@@ -17,8 +18,10 @@ Format: TypeAlias = Literal["Q", "I"]
 ELEMENT_BYTES: dict[Format, int] = {"Q": 8, "I": 4}
 PAGE_BYTES = mmap.PAGESIZE
 
-# The address range counts for nothing until it is touched.
-_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0)
+# The address range counts for nothing until it is touched.  Linux has one number for
+# this flag on all the machines it runs on but a few, and Python knows it from 3.12 on.
+_LINUX_NORESERVE = 0x4000 if sys.platform == "linux" else 0
+_NORESERVE = getattr(mmap, "MAP_NORESERVE", _LINUX_NORESERVE)
 _HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
 
 

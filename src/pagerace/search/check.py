@@ -17,7 +17,7 @@ from pagerace.search.bounds import Bounds, Clock, Memory, cores
 from pagerace.search.coverage import never_executed
 from pagerace.search.explain import Explainer
 from pagerace.search.levels import End, Interrupt, Progress, Search
-from pagerace.search.lockorder import LockOrders, lock_count
+from pagerace.search.lockorder import LockOrders
 from pagerace.search.loops import Loops, interpreted_loops, native_loops
 from pagerace.search.replay import Mismatch, Run, processes_of, replay_moves, steps_of
 from pagerace.search.result import Result, TooManyChoices
@@ -77,14 +77,13 @@ class _Checker:
         self.loops: Loops = make(program, self.layout)
         self.memory = Memory(bounds.memory_max)
         words = self.layout.words
-        self.locks = lock_count(program)
         self.store = Store(
-            self.loops, words, len(program.processes), self.locks, self.memory.bytes
+            self.loops, words, len(program.processes), program.locks, self.memory.bytes
         )
         size = places.context_bytes(program)
         self.workers = [Worker(words, size, native=native) for _ in range(workers)]
         self.team = Team(workers)
-        self.orders = LockOrders(self.locks)
+        self.orders = LockOrders(program.locks)
 
     def close(self) -> None:
         self.team.close()
@@ -127,7 +126,7 @@ class _Checker:
     def _lock_orders_wrong(self) -> bool:
         view = self.workers[0].context.view
         first = places.LOCKS
-        return self.orders.add(list(view[first : first + self.locks]))
+        return self.orders.add(list(view[first : first + self.program.locks]))
 
     def _goal(self, end: End) -> Goal | None:
         """The shortest violation that is known when the search ends, if there is one."""
@@ -213,7 +212,7 @@ class _Checker:
     def _join_orders(self) -> None:
         first = places.LOCKS
         for worker in self.workers:
-            masks = worker.context.view[first : first + self.locks]
+            masks = worker.context.view[first : first + self.program.locks]
             for lock, mask in enumerate(masks):
                 self.orders.known[lock] |= mask
 

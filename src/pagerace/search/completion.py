@@ -28,12 +28,12 @@ from pagerace.search.engine import (
     STRIDE,
     TABLE_STRIDE,
     Engine,
-    find,
     hash_state,
     next_choice,
     step,
     threads_done,
 )
+from pagerace.search.tables import find
 
 EXPANDED_COSTS: Final = 64  # times as much as a state that is looked at
 

@@ -84,27 +84,32 @@ class Explainer:
         window = [a for i in range(switch, later) for a in _accesses(run, i)]
         before = [a for i in range(switch) for a in _accesses(run, i) if a.process == process]
         extra = self._accesses_of(passing, run)
-        after = _main(extra[-1]) if extra and extra[-1] else None
+        own = [access for step in extra for access in step if access.process == process]
+        after = _main(own[-1:]) if own else None
         flat = [access for step in extra for access in step]
         between = _most_telling(window, after, flat, before)
         if between is None:
             return self._none_passes(run, violation, 1)
+        after = next((a for a in reversed(flat) if a.conflicts(between)), after)
         first = next((a for a in reversed(before) if a.conflicts(between)), None)
         first = first or (_main(list(_accesses(run, switch - 1))) if before else None)
         me, other = self._who(process), self._who(between.process)
         sentence = f"{other} {self._did(between)}{self._at(between)}"
         last_noun = self._noun(after) if after is not None else "next step"
+        if after is not None and after.process != process:
+            last_noun = f"{self._who(after.process)}'s {last_noun}"
+        elif first is None:
+            last_noun = f"{me}'s {last_noun}"
         if first is not None:
-            first_noun = self._noun(first)
-            sentence += f" between {me}'s {first_noun} and {last_noun}."
+            sentence += f" between {me}'s {self._noun(first)} and {last_noun}."
         else:
-            sentence += f" before {me}'s {last_noun}."
-        what = self._what_passes(violation)
+            sentence += f" before {last_noun}."
         both = "both" if first is not None else "on"
-        second = (
-            f"If {me} runs {both} without {other} in between, {what} "
-            "(nearest passing execution)."
-        )
+        condition = f"{me} runs {both} without {other} in between"
+        if any(mover != process for mover, _ in passing.delay):
+            condition = f"{me} gets that far before {other} goes on"
+        what = self._what_passes(violation)
+        second = f"If {condition}, {what} (nearest passing execution)."
         if violation.slug in ("deadlock", "livelock"):
             waits = self._waits(run)
             if waits:
@@ -197,7 +202,7 @@ class Explainer:
         outcome = run.starts[-1] if passing.switch == 0 else run.outcomes[passing.switch - 1]
         state = outcome.state
         found: list[list[_Access]] = []
-        for process, choices in passing.moves[passing.switch :][: passing.longer]:
+        for process, choices in passing.delay:
             step = interpreter.step(self.program, state, process, choices)
             state = step.state
             found.append([_Access(process, e) for e in step.events if _is_access(e)])

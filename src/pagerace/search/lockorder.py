@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pagerace.compiler import ir
-from pagerace.compiler.ir import Program
-from pagerace.compiler.native.context import LOCKS_MAX
-
 
 def shortest_cycle(held_when_taken: Sequence[int]) -> list[int] | None:
     """Locks such that each was held when the next one was taken, the last one the first.
@@ -42,19 +38,6 @@ def _cycle_through(first: int, after: dict[int, list[int]]) -> list[int] | None:
                 came_from[following] = lock
                 queue.append(following)
     return None
-
-
-def lock_count(program: Program) -> int:
-    """One more than the highest number that a lock of the program can have."""
-    highest = program.locks - 1
-    for process in program.processes:
-        for block in process.code.blocks:
-            for instruction in block.instructions:
-                if isinstance(instruction, ir.LockOrder):
-                    lock = instruction.lock
-                    known = isinstance(lock, ir.Const)
-                    highest = max(highest, lock.value if known else (1 << lock.type.bits) - 1)
-    return min(highest + 1, LOCKS_MAX)
 
 
 class LockOrders:

@@ -1,4 +1,4 @@
-"""The loops of ``engine``, ``backward`` and ``completion``, native or as Python.
+"""The loops in kernel Python, ready to be called: native, or as Python.
 
 Both take the addresses that ``areas`` gives.  As Python they run over the interpreter,
 which is slow and needs nothing but the standard library: what native code is tested
@@ -19,16 +19,17 @@ from pagerace.compiler.ir import Check, Code, Program, Property
 from pagerace.compiler.layout import Layout
 from pagerace.compiler.native import context as places
 from pagerace.lang.structures import bound
-from pagerace.search import backward, completion, engine
+from pagerace.search import backward, completion, engine, serial, tables
+from pagerace.search.result import TooManyChoices
 
 if TYPE_CHECKING:
     from pagerace.compiler.native.direct import Function
     from pagerace.lang.direct import ptr
 
-MODULES = (engine, backward, completion)
+MODULES = (engine, tables, serial, backward, completion)
 ENTRIES = (
-    engine.run, engine.expand, engine.insert, engine.fits, engine.count_states,
-    engine.next_level, engine.put, backward.index_marks, backward.mark_level,
+    serial.run, engine.expand, tables.insert, tables.fits, serial.count_states,
+    serial.next_level, engine.put, backward.index_marks, backward.mark_level,
     backward.choose_step, backward.inspect, completion.mark_complete,
     completion.settle_roots, completion.sweep,
 )  # fmt: skip
@@ -66,7 +67,7 @@ def native_loops(program: Program, layout: Layout) -> Loops:
     The loops depend on nothing of the program but the number of words, so that their
     machine code is almost always in the cache.
     """
-    from pagerace.compiler.native import build
+    from pagerace.compiler.native import build, stepped
 
     functions = {entry.__name__: _signature(entry) for entry in ENTRIES}
 
@@ -77,7 +78,10 @@ def native_loops(program: Program, layout: Layout) -> Loops:
             return compile_direct(ENTRIES)[0]
 
     ready = build.make_ready(make, functions, "search", str(layout.words), _sources())
-    native = build.compile_program(program, layout, ready=ready)
+    try:
+        native = build.compile_program(program, layout, ready=ready)
+    except stepped.TooManyChoices as error:
+        raise TooManyChoices(str(error)) from None
     names = [*functions, "step", "check_state", "threads_done"]
     return Loops({name: native.function(name) for name in names}, native=True)
 

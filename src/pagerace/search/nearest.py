@@ -1,13 +1,15 @@
 """The nearest passing execution: one context switch later, and nothing is violated.
 
 From the last switch to the first it is tried to let the process that was preempted run
-on, one step longer each time.  After that the others follow in the order they had, and
-then everything runs to its end without further preemption.
+on, one step longer each time; where it has to wait for hardware or an interrupt handler,
+that runs too.  After that the others follow in the order they had, and then everything
+runs to its end without further preemption.
 """
 
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ from pagerace.search.replay import Run
 
 LONGER_MAX = 256  # steps that a switch is delayed by
 STEPS_MAX = 20_000  # of one trial
+HELP_MAX = 32  # steps of an agent for which a process waits
 SECONDS_MAX = 0.25  # for all trials together
 
 Choices = Sequence[int]
@@ -27,14 +30,20 @@ Choices = Sequence[int]
 
 @dataclass(frozen=True)
 class Passing:
-    """Delay the switch before step ``switch`` by ``longer`` steps, and it passes.
+    """Delay the switch before step ``switch``, and it passes.
 
-    ``moves`` is that execution, as (process, choices).
+    ``moves`` is that execution, as (process, choices); the ``longer`` moves from
+    ``switch`` on are those by which the switch is delayed.
     """
 
     switch: int
     longer: int
     moves: list[tuple[int, list[int]]]
+
+    @property
+    def delay(self) -> list[tuple[int, list[int]]]:
+        """The moves by which the switch is delayed: of the process, and of agents."""
+        return self.moves[self.switch : self.switch + self.longer]
 
 
 class Trials:
@@ -92,6 +101,30 @@ class Trials:
         self.violated = bool(self.loops.check_state(self._state.at(), self._context.at()))
         return not self.violated
 
+    def help(self, process: int) -> bool:
+        """Let agents run until a process that waits can go on; False if nothing helps."""
+        words, length = list(self._state.view), len(self.moves)
+        for agents in (*([agent] for agent in self.agents), self.agents):
+            for agent in agents:
+                for _ in range(HELP_MAX):
+                    if self.violated or not self.take(agent):
+                        break
+                    if self._can_step(process):
+                        return True
+            if self.violated:
+                return False
+            self._state.view[:] = array("Q", words)
+            del self.moves[length:]
+        return False
+
+    def _can_step(self, process: int) -> bool:
+        words, length = list(self._state.view), len(self.moves)
+        possible = self.take(process) or self.violated
+        self._state.view[:] = array("Q", words)
+        del self.moves[length:]
+        self.violated = False
+        return possible
+
     def finish(self) -> bool:
         """Run everything to its end without preemption; did it pass?
 
@@ -123,10 +156,10 @@ def nearest_passing(run: Run, trials: Trials) -> Passing | None:
         for longer in range(1, LONGER_MAX):
             for follow in (_same_order, _without_preemption):
                 taken = _try(trials, words, moves, switch, longer, follow)
-                if taken < longer:
+                if taken is None:
                     break
                 if not trials.violated and trials.finish():
-                    return Passing(switch, longer, moves[:switch] + trials.moves)
+                    return Passing(switch, taken, moves[:switch] + trials.moves)
                 if time.monotonic() > end:
                     return None
             else:
@@ -145,16 +178,21 @@ def _try(
     switch: int,
     longer: int,
     follow: Follow,
-) -> int:
-    """Delay one switch, then let the rest follow; returns by how many steps it could."""
+) -> int | None:
+    """Delay one switch by ``longer`` steps of its process, then let the rest follow.
+
+    Returns the number of moves before the rest, or None if it could not go on so long.
+    """
     process = moves[switch - 1][0]
     rest = list(moves[switch:])
     own = [choices for mover, choices in rest if mover == process]
     trials.start(words)
     for number in range(longer):
-        if not trials.take(process, own[number] if number < len(own) else ()):
-            return number if not trials.violated else number + 1
-    skip = longer
+        choices = own[number] if number < len(own) else ()
+        while not trials.take(process, choices):
+            if trials.violated or not trials.help(process):
+                return None
+    taken, skip = len(trials.moves), longer
     following: list[tuple[int, Choices]] = []
     for mover, choices in rest:
         if mover == process and skip > 0:
@@ -162,7 +200,7 @@ def _try(
         else:
             following.append((mover, choices))
     follow(trials, following)
-    return longer
+    return taken
 
 
 def _same_order(trials: Trials, following: Sequence[tuple[int, Choices]]) -> None:

@@ -9,7 +9,6 @@ from pagerace.report.execution import Execution, Violation
 from pagerace.search import violations
 from pagerace.search.check import check, execution_of
 from pagerace.search.explain import Explainer
-from pagerace.search.lockorder import lock_count
 from pagerace.search.loops import interpreted_loops
 from pagerace.search.replay import Run, take_groups
 from pagerace.search.schedule import format as format_schedule
@@ -40,7 +39,7 @@ def reproduce(program: Program, schedule: str) -> Execution:
 def _found_by_search(run: Run) -> Violation | None:
     """What a search, if it shows this very execution, says of it."""
     program = run.program
-    if not lock_count(program) and interpreter.threads_done(program, run.state):
+    if not program.locks and interpreter.threads_done(program, run.state):
         return None
     result = check(program, states_max=SEARCH_STATES, time_max=SEARCH_SECONDS)
     execution = result.execution

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pagerace.compiler import interpreter
 from pagerace.compiler.interpreter import EndlessLoop, NotPossible, State
@@ -15,10 +15,11 @@ from pagerace.search.replay import Run
 
 @dataclass(frozen=True)
 class Waiting:
-    """A process that cannot go on: ``process`` and where its wait stands."""
+    """A process that cannot go on: ``process``, where its wait stands, what it looks at."""
 
     process: int
     where: Where
+    objects: tuple[str, ...] = ()
 
 
 def violation_of(run: Run) -> Violation | None:
@@ -52,9 +53,9 @@ def violated_property(program: Program, state: State) -> Violation | None:
         except (NotPossible, EndlessLoop):
             holds = item.kind == "sometimes"
         if isinstance(holds, Check):
-            return _of_property(item, holds)
+            return _of_property(program, state, item, holds)
         if not holds and item.kind != "sometimes":
-            return _of_property(item, None)
+            return _of_property(program, state, item, None)
     return None
 
 
@@ -74,7 +75,8 @@ def is_deadlock(program: Program, state: State) -> bool:
 def deadlock_of(program: Program, state: State) -> Violation:
     """The violation, at the place where the first thread waits."""
     waiting = waiting_in(program, state)
-    return _at(waiting[0].where if waiting else None, "deadlock", "")
+    found = _at(waiting[0].where if waiting else None, "deadlock", "")
+    return replace(found, watched=[name for w in waiting for name in w.objects])
 
 
 def livelock_of(run: Run) -> Violation:
@@ -94,7 +96,8 @@ def waiting_in(program: Program, state: State) -> list[Waiting]:
         waits = [event.where for event in outcome.events if event.kind == "wait"]
         point = process.code.blocks[process.points[pc]].point
         if waits:
-            found.append(Waiting(process.index, waits[-1]))
+            loads = tuple(e.object for e in outcome.events if e.kind == "load")
+            found.append(Waiting(process.index, waits[-1], loads))
         elif point is not None:
             found.append(Waiting(process.index, point.where))
     return found
@@ -118,13 +121,18 @@ def _of_check(check: Check) -> Violation:
     return _at(check.where, check.slug, check.text)
 
 
-def _of_property(item: Property, check: Check | None) -> Violation:
+def _of_property(
+    program: Program, state: State, item: Property, check: Check | None
+) -> Violation:
     """A detector that is written as a property goes by its slug."""
+    watched = interpreter.cells_read(program, item, state)
     if check is not None and check.slug == item.name:
-        return _at(check.where, item.name, check.text)
+        return replace(_at(check.where, item.name, check.text), watched=watched)
     where, text = item.where, check.text if check is not None else ""
     slug = item.name.replace("_", "-")
-    return Violation(slug, item.name, text, where.file, where.line, where.column)
+    return Violation(
+        slug, item.name, text, where.file, where.line, where.column, watched=watched
+    )
 
 
 def _at(where: Where | None, slug: str, text: str) -> Violation:

@@ -222,4 +222,3 @@ def programs(draw: st.DrawFn) -> Program:
         families, [m.a for m in threads], agents=[m.a for m in agents],
         always=codes["always"], at_end=codes["at_end"], sometimes=codes["sometimes"],
     )  # fmt: skip
-

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
+import multiprocessing
 from typing import Any
 
 import pytest
@@ -213,3 +215,22 @@ def test_direct_code_steps_a_program() -> None:
     assert run(1, *places) == context.FINISHED
     assert native.threads_done(words) == 1
     assert layout.unpack(list(words)).memory[0] == [1, 2, 0, 0, 0, 0, 0, 0, 4]
+
+
+def test_without_memory_a_failed_check_ends_the_process() -> None:
+    a = Assembly("f")
+    x = a.parameter(U8)
+    a.check(a.op("ne", x, 0), "division-by-zero")
+    code = a.result(a.op("div", const(100), x))
+    native = build.compile_direct([code], cached=False)
+    assert native.function("f")(7) == 14
+    fork = multiprocessing.get_context("fork")
+
+    def quietly() -> None:
+        faulthandler.disable()
+        native.function("f")(0)
+
+    child = fork.Process(target=quietly)
+    child.start()
+    child.join()
+    assert child.exitcode is not None and child.exitcode < 0

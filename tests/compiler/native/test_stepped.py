@@ -223,9 +223,7 @@ def test_symbols() -> None:
     a = Assembly()
     a.store(cells, 1)
     done = Assembly("done")
-    generated = program(
-        [cells], [a], at_end=[done.result(done.op("eq", done.load(cells), 1))]
-    )
+    generated = program([cells], [a], at_end=[done.result(done.op("eq", done.load(cells), 1))])
     native = build.compile_program(generated, Layout.of(generated), cached=False)
     assert native.address("step") != native.address("check_state")
     with pytest.raises(KeyError):

@@ -267,17 +267,13 @@ class Body:
         self.b.store(value, address, bits)
 
     def pointer_offset(self, instruction: ir.PtrOffset) -> None:
-        self.assign(
-            instruction.dst, self.element(instruction.pointer, instruction.index)[2]
-        )
+        self.assign(instruction.dst, self.element(instruction.pointer, instruction.index)[2])
 
     def prefetch(self, instruction: ir.Prefetch) -> None:
         address = self.element(instruction.pointer, instruction.index)[2]
         self.module.declare("llvm.prefetch", "void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         # For reading (0), with high locality (3), data (1).
-        self.b.line(
-            f"call void @llvm.prefetch.p0(ptr {address.text}, i32 0, i32 3, i32 1)"
-        )
+        self.b.line(f"call void @llvm.prefetch.p0(ptr {address.text}, i32 0, i32 3, i32 1)")
 
     def element(self, pointer: Operand, index: Operand) -> tuple[Type, int, Value]:
         """The type of an element, its width in memory, and its address."""

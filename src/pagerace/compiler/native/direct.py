@@ -142,9 +142,7 @@ class _Function(Body):
         if self.function.memory:
             parameters.insert(0, "ptr noalias readonly %memory")
         result = _result_name(self.code.result)
-        self.module.function(
-            f"{result} @{self.code.name}({', '.join(parameters)}) nounwind", b
-        )
+        self.module.function(f"{result} @{self.code.name}({', '.join(parameters)}) nounwind", b)
 
     def ends_of_function(self) -> None:
         b = self.b

@@ -127,10 +127,10 @@ class _Stepper(WordsBody):
     def target(self, number: int) -> str:
         return self.label(self.node_of(number))
 
-    def effects(self, node: int) -> tuple[int, int]:
-        if node < self.exit:
-            return super().effects(node)
-        return _registers(self.live(node)) | -1 << self.first_word, 0
+    def effects(self, number: int) -> tuple[int, int]:
+        if number < self.exit:
+            return super().effects(number)
+        return _registers(self.live(number)) | -1 << self.first_word, 0
 
     def live(self, node: int) -> tuple[ir.Reg, ...]:
         """The registers kept at the exit ``node``."""
