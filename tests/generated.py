@@ -15,7 +15,7 @@ from types import ModuleType
 
 from hypothesis import strategies as st
 
-HEADER = '''\
+HEADER = """\
 from __future__ import annotations
 from enum import Enum
 from pagerace.lang import *
@@ -43,7 +43,7 @@ class Node(Struct):
 nodes = pool(Node, 2)
 root = Node()
 
-'''
+"""
 
 NUMBERS = ["node.small", "node.signed", "node.wide", "node.cells[{i}]", "x", "y", "root.small"]
 OPERATORS = ["+", "-", "*", "&", "|", "^"]
@@ -77,7 +77,9 @@ def condition(draw: st.DrawFn, depth: int = 1) -> str:
     if kind == 1:
         return f"node.signed {draw(st.sampled_from(COMPARISONS))} {draw(st.integers(-3, 3))}"
     if kind == 2:
-        return draw(st.sampled_from(["node.next is None", "node.word.high", "root.next is node"]))
+        return draw(
+            st.sampled_from(["node.next is None", "node.word.high", "root.next is node"])
+        )
     if kind == 3:
         return f"node.colour is Colour.{draw(st.sampled_from(['RED', 'GREEN', 'BLUE']))}"
     joiner = draw(st.sampled_from(["and", "or"]))
@@ -120,7 +122,9 @@ def statements(draw: st.DrawFn, depth: int, length: int) -> list[str]:
             while "{c}" in template:
                 template = template.replace("{c}", next(values), 1)
             template = template.replace("{n}", draw(number(1)), 1)
-            lines.append(template.replace("{i}", str(draw(st.integers(0, 2)))).replace("{{}}", "{}"))
+            lines.append(
+                template.replace("{i}", str(draw(st.integers(0, 2)))).replace("{{}}", "{}")
+            )
             continue
         heads = {
             4: [f"if {draw(condition())}:"],
@@ -162,7 +166,13 @@ def sources(draw: st.DrawFn) -> str:
     text = HEADER
     for name in ("first", "second"):
         start = draw(st.sampled_from(["root", "nodes[0]"]))
-        lines = [f"node: Node = {start}", "x: u13 = 1", "y: u5 = 0", "node.next = root", *draw(statements(2, 4))]
+        lines = [
+            f"node: Node = {start}",
+            "x: u13 = 1",
+            "y: u5 = 0",
+            "node.next = root",
+            *draw(statements(2, 4)),
+        ]
         text += f"def {name}() -> None:\n" + "".join(f"    {line}\n" for line in lines) + "\n"
     return text + HELPER
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pagerace.api import check, reproduce
+    from pagerace.api import ScheduleError, check, reproduce
     from pagerace.compiler.diagnostic import CompileError, Diagnostic
     from pagerace.lang.protocol import Protocol, protocol
     from pagerace.report.execution import Execution
@@ -27,6 +27,7 @@ __all__ = [
     "Diagnostic",
     "Execution",
     "Protocol",
+    "ScheduleError",
     "Summary",
     "__version__",
     "check",
@@ -40,6 +41,7 @@ _HOMES = {
     "Diagnostic": "pagerace.compiler.diagnostic",
     "Execution": "pagerace.report.execution",
     "Protocol": "pagerace.lang.protocol",
+    "ScheduleError": "pagerace.api",
     "Summary": "pagerace.report.summary",
     "check": "pagerace.api",
     "protocol": "pagerace.lang.protocol",

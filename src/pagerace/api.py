@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pagerace.search import Result
 
 
+class ScheduleError(ValueError):
+    """A schedule that cannot be read, or that does not fit the claim."""
+
+
 def check(
     protocol: Protocol,
     *,
@@ -72,7 +76,10 @@ def reproduce(protocol: Protocol, schedule: str, *, claim: str = "") -> Executio
 
     claim = claim or address_of(protocol)
     program = _compile(protocol, claim)
-    execution = search.reproduce(program, schedule)
+    try:
+        execution = search.reproduce(program, schedule)
+    except search.ScheduleError as error:
+        raise ScheduleError(str(error)) from None
     return _complete(execution, protocol, claim)
 
 

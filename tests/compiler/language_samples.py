@@ -111,7 +111,7 @@ def comparisons(a: u8, b: s8) -> u8:
 
 
 def short_circuit(a: u8, b: u8) -> bool:
-    return a != 0 and b // a > 2 or a == 7
+    return (a != 0 and b // a > 2) or a == 7
 
 
 def conditional(a: u8, b: u8) -> u8:
@@ -135,7 +135,7 @@ def loops(n: u3) -> u16:
 
 def loop_variable_after(n: u3) -> u8:
     i = u8(9)
-    for i in range(n):
+    for i in range(n):  # noqa: B007 (read after the loop)
         pass
     return u8(i)
 

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from pagerace.compiler.interpreter import run_code
-from pagerace.compiler.ops import signed_value
 from pagerace.compiler.native import build
+from pagerace.compiler.ops import signed_value
 from pagerace.compiler.program import compile_direct, compile_function
-
 from tests.compiler.native.test_direct import Memory as NaturalMemory
 
 from . import language_samples
@@ -46,7 +45,9 @@ def test_three_executors_agree(name: str) -> None:
     native = build.compile_direct(codes)
     natural = NaturalMemory(cells)
     native_function = native.function(name)
-    choices = [_arguments(hints[parameter]) for parameter in inspect.signature(function).parameters]
+    choices = [
+        _arguments(hints[parameter]) for parameter in inspect.signature(function).parameters
+    ]
     for arguments in itertools.product(*choices):
         typed = [
             value if isinstance(value, Enum) else hints[p](value)

@@ -105,9 +105,16 @@ REFUSED = {
         "x = Flags(order=16)  #!",
     ],
     "recursion": ["run()  #!"],
-    "not-a-place": ["WRITE_ONCE(1, 2)  #!", "x = xchg(page.count + 1, 2)  #!", "pages[0] = page  #!"],
+    "not-a-place": [
+        "WRITE_ONCE(1, 2)  #!",
+        "x = xchg(page.count + 1, 2)  #!",
+        "pages[0] = page  #!",
+    ],
     "bit-store": ["page.flags.dirty = True  #!", "f = page.flags\nf.dirty = True  #!"],
-    "unbounded-for": ["for x in page.count:  #!\n    pass", "for i in range(0, 9, page.count):  #!\n    pass"],
+    "unbounded-for": [
+        "for x in page.count:  #!\n    pass",
+        "for i in range(0, 9, page.count):  #!\n    pass",
+    ],
     "wrong-arguments": [
         "x = READ_ONCE()  #!",
         "x = len(page)  #!",
@@ -117,11 +124,14 @@ REFUSED = {
         "trace(page.count)  #!",
         "x = Flags(True)  #!",
     ],
-    "not-constant": ["bug_on(page.count == 0, page.count)  #!", "assert page.count, page.count  #!"],
+    "not-constant": [
+        "bug_on(page.count == 0, page.count)  #!",
+        "assert page.count, page.count  #!",
+    ],
     "choose-range": ["x = choose(0)  #!"],
     "missing-annotation": ["unannotated(1)  #!elsewhere"],
     "missing-return": ["x = maybe(page.count)  #!elsewhere"],
-}  # fmt: skip
+}
 
 FOOTER = """
 
@@ -176,8 +186,11 @@ def test_all_mistakes_of_a_file_at_once(tmp_path: Path) -> None:
     diagnostics, marked = _refused(tmp_path, body)
     assert [d.line for d in diagnostics] == marked
     assert [d.slug for d in diagnostics] == [
-        "unknown-name", "type-mismatch", "wrong-arguments", "unsupported-expression",
-    ]  # fmt: skip
+        "unknown-name",
+        "type-mismatch",
+        "wrong-arguments",
+        "unsupported-expression",
+    ]
 
 
 def test_a_protocol_without_threads() -> None:

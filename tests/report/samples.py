@@ -102,8 +102,6 @@ def madvise_against_numa() -> Execution:
 
 def three_cpus() -> Execution:
     """A lost write: three CPUs, and an agent of the hardware on one of them."""
-    zap = "munmap:4 zap_pte_range"
-    clean = "writeback:9 folio_mkclean"
     return Execution(
         tool="pagerace 0.1.0",
         protocol=Claim("v6_0", "t4_lost_write.py", 12, expect="no_lost_write"),
@@ -116,6 +114,7 @@ def three_cpus() -> Execution:
             58,
             4,
             ["user_store", "folio_mkclean"],
+            watched=["ptes[0]", "pages[1].dirty", "pages[1].data", "expected"],
         ),
         processes=[
             Process(0, "munmap", "0", 0),
@@ -124,56 +123,8 @@ def three_cpus() -> Execution:
             Process(3, "tlb_evict", "2.tlb_evict", 2, agent=True),
         ],
         steps=[
-            Step(
-                0,
-                [],
-                [
-                    event("call", f"{zap}:3", text="spin_lock(ptl)"),
-                    event("load", f"{zap}:3 spin_lock", "ptl.locked", "0", "0"),
-                    event("wait", f"{zap}:3 spin_lock"),
-                    event("store", f"{zap}:3 spin_lock", "ptl.locked", "0", "1"),
-                    event("lock", f"{zap}:3 spin_lock", text="ptl"),
-                    event("return", f"{zap}:3 spin_lock"),
-                ],
-            ),
-            Step(
-                0,
-                [],
-                [
-                    event("call", f"{zap}:5", text="ptep_get_and_clear(pte)"),
-                    event(
-                        "store",
-                        f"{zap}:5 ptep_get_and_clear",
-                        "ptes[0]",
-                        "pfn 1 present writable dirty",
-                        "0",
-                    ),
-                    event(
-                        "return",
-                        f"{zap}:5 ptep_get_and_clear",
-                        new="pfn 1 present writable dirty",
-                    ),
-                ],
-            ),
-            Step(
-                0,
-                [],
-                [
-                    event("call", f"{zap}:8", text="page_remove_rmap(page)"),
-                    event("store", f"{zap}:8 page_remove_rmap", "pages[1].mapcount", "1", "0"),
-                ],
-            ),
-            Step(
-                1,
-                [],
-                [
-                    event("call", f"{clean}:2", text="folio_mapped(folio)"),
-                    event("load", f"{clean}:2 folio_mapped", "pages[1].mapcount", "0", "0"),
-                    event("return", f"{clean}:2 folio_mapped", new="false"),
-                    event("trace", clean, text="not mapped: the PTL is not taken"),
-                ],
-            ),
-            Step(1, [], [event("store", "writeback", "pages[1].dirty", "true", "false")]),
+            *_zap(),
+            *_writeback(),
             Step(2, [], [event("store", "user_store", "pages[1].data", "1", "2")]),
             Step(3, [1], [event("store", "tlb_agent", "tlb[2].entry", "pfn 1 writable", "0")]),
             Step(2, [], [event("store", "user_store", "expected", "1", "2")]),
@@ -183,6 +134,44 @@ def three_cpus() -> Execution:
         bounds={"CPUs": "3", "pages": "2", "order": "sc"},
         search=Search(48212, 131870, 8, 0.81),
     )
+
+
+def _zap() -> list[Step]:
+    """CPU0 clears the PTE under its lock and removes the rmap."""
+    path = "munmap:4 zap_pte_range"
+    lock, clear = f"{path}:3 spin_lock", f"{path}:5 ptep_get_and_clear"
+    dirty = "pfn 1 present writable dirty"
+    locking = [
+        event("call", f"{path}:3", text="spin_lock(ptl)"),
+        event("load", lock, "ptl.locked", "0", "0"),
+        event("wait", lock),
+        event("store", lock, "ptl.locked", "0", "1"),
+        event("lock", lock, text="ptl"),
+        event("return", lock),
+    ]
+    clearing = [
+        event("call", f"{path}:5", text="ptep_get_and_clear(pte)"),
+        event("store", clear, "ptes[0]", dirty, "0"),
+        event("return", clear, new=dirty),
+    ]
+    removing = [
+        event("call", f"{path}:8", text="page_remove_rmap(page)"),
+        event("store", f"{path}:8 page_remove_rmap", "pages[1].mapcount", "1", "0"),
+    ]
+    return [Step(0, [], locking), Step(0, [], clearing), Step(0, [], removing)]
+
+
+def _writeback() -> list[Step]:
+    """CPU1 finds the page unmapped and takes it for clean."""
+    path = "writeback:9 folio_mkclean"
+    testing = [
+        event("call", f"{path}:2", text="folio_mapped(folio)"),
+        event("load", f"{path}:2 folio_mapped", "pages[1].mapcount", "0", "0"),
+        event("return", f"{path}:2 folio_mapped", new="false"),
+        event("trace", path, text="not mapped: the PTL is not taken"),
+    ]
+    clearing = [event("store", "writeback", "pages[1].dirty", "true", "false")]
+    return [Step(1, [], testing), Step(1, [], clearing)]
 
 
 def deadlock() -> Execution:
@@ -219,4 +208,43 @@ def many_cpus() -> Execution:
         steps=steps,
         schedule="0:1,1:1,2:1,3:1,4:1,5:2",
         switches=5,
+    )
+
+
+def two_lockers() -> Execution:
+    """A counter that two CPUs increment under a lock: nothing goes wrong."""
+    steps: list[Step] = []
+    for cpu in range(2):
+        lock, unlock = f"inc_{cpu}:3 spin_lock", f"inc_{cpu}:5 spin_unlock"
+        steps += [
+            Step(
+                cpu,
+                [],
+                [
+                    event("call", f"inc_{cpu}:3", text="spin_lock(ptl)"),
+                    event("load", lock, "ptl.locked", "false", "false"),
+                    event("wait", lock),
+                    event("store", lock, "ptl.locked", "false", "true"),
+                    event("return", lock),
+                ],
+            ),
+            Step(cpu, [], [event("load", f"inc_{cpu}:4", "count", str(cpu), str(cpu))]),
+            Step(cpu, [], [event("store", f"inc_{cpu}:4", "count", str(cpu), str(cpu + 1))]),
+            Step(
+                cpu,
+                [],
+                [
+                    event("call", f"inc_{cpu}:5", text="spin_unlock(ptl)"),
+                    event("store", unlock, "ptl.locked", "true", "false"),
+                    event("return", unlock),
+                ],
+            ),
+        ]
+    return Execution(
+        protocol=Claim("locked", "locked.py"),
+        verdict="holds",
+        processes=[Process(cpu, f"inc_{cpu}", str(cpu), cpu) for cpu in range(2)],
+        steps=steps,
+        schedule="0:4,1:4",
+        switches=1,
     )

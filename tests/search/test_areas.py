@@ -17,7 +17,6 @@ def test_reserved_is_not_used() -> None:
     area.view[1 << 35] = 7
     assert ctypes.c_uint32.from_address(area.at(1 << 35)).value == 7
     assert area.view[5] == 0
-    area.want_huge_pages()
     area.close()
 
 

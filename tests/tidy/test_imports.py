@@ -17,8 +17,12 @@ AUTHORS = {
 }
 ENGINE = {
     "compiler": {"lang", "compiler"},
-    # The search fills in an execution; how one looks is not its business.
-    "search": {"lang", "compiler", "search", "report.execution"},
+    # The search fills in an execution, and explains what is relevant in it; how one looks
+    # is not its business.
+    "search": {
+        "lang", "compiler", "search",
+        "report.execution", "report.calls", "report.relevance",
+    },
     # A diagnostic is data too: plain, and of the standard library only.
     "report": {"report", "compiler.diagnostic"},
 }

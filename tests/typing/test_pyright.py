@@ -15,8 +15,11 @@ from tests.tidy.sources import ROOT
     importlib.util.find_spec("pyright") is None, reason="pyright is not installed"
 )
 def test_pyright() -> None:
+    # Named, for pyright would prefer the configuration of any folder further up.
+    command = [sys.executable, "-m", "pyright", "--project", "pyproject.toml"]
+    command += ["--pythonpath", sys.executable]
     done = subprocess.run(
-        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable],
+        command,
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

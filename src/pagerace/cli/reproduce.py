@@ -28,8 +28,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Run the schedule and print what happens; 1 if it ends in a violation, else 0."""
-    from pagerace.api import reproduce
-    from pagerace.search.schedule import ScheduleError
+    from pagerace.api import ScheduleError, reproduce
 
     target = one_target(options.claim)
     try:

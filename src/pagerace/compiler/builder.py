@@ -104,10 +104,16 @@ class Builder:
         where = self.where(node)
         self.diagnostics.append(
             Diagnostic(
-                slug, message, where.file, where.line, where.column, where.end_column,
-                label, help,
+                slug,
+                message,
+                where.file,
+                where.line,
+                where.column,
+                where.end_column,
+                label,
+                help,
             )
-        )  # fmt: skip
+        )
         raise Skip
 
     # -- operations -------------------------------------------------------------
@@ -129,7 +135,9 @@ class Builder:
         return destination
 
     def _simplify(self, name: str, args: tuple[Operand, ...], result: Scalar) -> Operand | None:
-        if name in ("add", "or", "xor", "shl", "shr", "sub") and args[1] == Const(0, args[1].type):
+        if name in ("add", "or", "xor", "shl", "shr", "sub") and args[1] == Const(
+            0, args[1].type
+        ):
             return args[0]
         if name in ("add", "or") and args[0] == Const(0, args[0].type):
             return args[1]
@@ -168,7 +176,9 @@ class Builder:
 
     # -- memory -----------------------------------------------------------------
 
-    def alive(self, node: ast.AST, owner: tuple[type, Operand] | None) -> Callable[[], None] | None:
+    def alive(
+        self, node: ast.AST, owner: tuple[type, Operand] | None
+    ) -> Callable[[], None] | None:
         """Code that checks that the object has not been freed; None if it never is."""
         if owner is None or not self.checks_on:
             return None
@@ -188,7 +198,9 @@ class Builder:
         family = next(iter(families.values()))
         return lambda: self._check_owner(node, family, owners, reference)
 
-    def _check_owner(self, node: ast.AST, family: ir.Family, owners: Any, reference: Operand) -> None:
+    def _check_owner(
+        self, node: ast.AST, family: ir.Family, owners: Any, reference: Operand
+    ) -> None:
         if all(o == (family, i) for i, o in enumerate(owners)):
             one = Const(1, reference.type)
             self._check_alive(node, family, self.op(node, "sub", reference, one))

@@ -12,8 +12,8 @@ from typing import Any
 from pagerace.compiler import ir
 from pagerace.compiler.builder import Elements, Literal, Place, Static, Value
 from pagerace.compiler.expressions import Expressions
-from pagerace.compiler.kinds import describe, plain, result_type, smallest
 from pagerace.compiler.ir import BOOL, Const, Operand, Scalar
+from pagerace.compiler.kinds import describe, plain, result_type, smallest
 from pagerace.lang import access, direct, flow
 from pagerace.lang.integers import SizedInt
 from pagerace.lang.structures import BitStruct, Pool, resolve_length
@@ -40,16 +40,27 @@ class Calls(Expressions):
         if isinstance(target, types.FunctionType):
             return self.inline(node, target)
         if not isinstance(callee, Static) or callee.value is None:
-            self.fail(node, "unsupported-expression", "only functions can be called",
-                      help=self._replace_help(node))  # fmt: skip
-        self.fail(node, "unsupported-expression",
-                  f"{ast.unparse(node.func)}() is not kernel Python",
-                  label="this function has no meaning in a kernel")  # fmt: skip
+            self.fail(
+                node,
+                "unsupported-expression",
+                "only functions can be called",
+                help=self._replace_help(node),
+            )
+        self.fail(
+            node,
+            "unsupported-expression",
+            f"{ast.unparse(node.func)}() is not kernel Python",
+            label="this function has no meaning in a kernel",
+        )
 
     def _replace_help(self, node: ast.Call) -> str:
-        return "" if not isinstance(node.func, ast.Attribute) else (
-            "of methods there are only pool.alloc, free, index, allocated and bits.replace"
-        )  # fmt: skip
+        return (
+            ""
+            if not isinstance(node.func, ast.Attribute)
+            else (
+                "of methods there are only pool.alloc, free, index, allocated and bits.replace"
+            )
+        )
 
     def _call(self, node: ast.Call) -> Value:
         if isinstance(node.func, ast.Attribute) and node.func.attr == "replace":
@@ -63,9 +74,12 @@ class Calls(Expressions):
     def arguments(self, node: ast.Call, count: int) -> list[ast.expr]:
         """Exactly ``count`` positional arguments."""
         if len(node.args) != count or node.keywords:
-            self.fail(node, "wrong-arguments",
-                      f"{ast.unparse(node.func)}() takes {count} argument"
-                      f"{'' if count == 1 else 's'}, not {len(node.args) + len(node.keywords)}")  # fmt: skip
+            self.fail(
+                node,
+                "wrong-arguments",
+                f"{ast.unparse(node.func)}() takes {count} argument"
+                f"{'' if count == 1 else 's'}, not {len(node.args) + len(node.keywords)}",
+            )
         return node.args
 
     # -- classes ----------------------------------------------------------------
@@ -75,15 +89,23 @@ class Calls(Expressions):
             scalar = self.memory.scalar(target)
             assert scalar is not None
             if node.args:
-                self.fail(node, "wrong-arguments", "bit fields are given by name",
-                          help=f"{target.__name__}({next(iter(self.memory.bit_fields(target)))}=...)")  # fmt: skip
+                self.fail(
+                    node,
+                    "wrong-arguments",
+                    "bit fields are given by name",
+                    help=f"{target.__name__}({next(iter(self.memory.bit_fields(target)))}=...)",
+                )
             return self.with_fields(node, Const(self.memory.encode(scalar, target()), scalar))
         if target is bool:
             return self.truth(self.arguments(node, 1)[0])
         scalar = self.memory.scalar(target)
         if scalar is None or not (target is int or issubclass(target, SizedInt)):
-            self.fail(node, "unsupported-expression", f"{target.__name__}() makes no value here",
-                      help="objects come from globals and pools")  # fmt: skip
+            self.fail(
+                node,
+                "unsupported-expression",
+                f"{target.__name__}() makes no value here",
+                help="objects come from globals and pools",
+            )
         (argument,) = self.arguments(node, 1)
         value = self.value(argument)
         if isinstance(value, Literal):
@@ -101,8 +123,11 @@ class Calls(Expressions):
         bits = self.op(node, "convert", value, to=raw)
         for keyword in node.keywords:
             if keyword.arg not in fields:
-                self.fail(keyword.value, "unknown-name",
-                          f"{cls.__name__} has no field {keyword.arg!r}")  # fmt: skip
+                self.fail(
+                    keyword.value,
+                    "unknown-name",
+                    f"{cls.__name__} has no field {keyword.arg!r}",
+                )
             start, scalar = fields[keyword.arg]
             given = self.value(keyword.value)
             if isinstance(given, Literal):
@@ -111,7 +136,9 @@ class Calls(Expressions):
                 loaded = self.as_operand(keyword.value, given, scalar)
                 part = self.convert(keyword.value, loaded, scalar)
             mask = ((1 << scalar.bits) - 1) << start
-            wide = self.op(node, "convert", self.op(node, "convert", part, to=Scalar(scalar.bits)), to=raw)
+            wide = self.op(
+                node, "convert", self.op(node, "convert", part, to=Scalar(scalar.bits)), to=raw
+            )
             placed = self.op(node, "shl", wide, Const(start, raw))
             kept = self.op(node, "and", bits, Const(~mask & ((1 << raw.bits) - 1), raw))
             bits = self.op(node, "or", kept, placed)
@@ -178,9 +205,13 @@ class Calls(Expressions):
         """The first argument of READ_ONCE() and its kin: a field or an element."""
         value = self.value(node)
         if not isinstance(value, Place):
-            self.fail(node, "not-a-place", "this is not a place in shared memory",
-                      label="a value, not a place",
-                      help="name a field or an array element: page.flags, table.pte[i]")  # fmt: skip
+            self.fail(
+                node,
+                "not-a-place",
+                "this is not a place in shared memory",
+                label="a value, not a place",
+                help="name a field or an array element: page.flags, table.pte[i]",
+            )
         return value
 
     def read(self, node: ast.Call, kind: ir.Access) -> Value:
@@ -227,8 +258,12 @@ class Calls(Expressions):
         value = self.value(argument)
         if isinstance(value, Literal):
             if value.value < 1:
-                self.fail(argument, "choose-range", f"choose({value.value}) has nothing to choose",
-                          help="the argument is the number of choices, 1 or more")  # fmt: skip
+                self.fail(
+                    argument,
+                    "choose-range",
+                    f"choose({value.value}) has nothing to choose",
+                    help="the argument is the number of choices, 1 or more",
+                )
             n: Operand = Const(value.value, smallest(value.value))
         else:
             n = self.as_operand(argument, value)
@@ -246,12 +281,19 @@ class Calls(Expressions):
         if not node.args or not (
             isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
         ):
-            self.fail(node, "wrong-arguments", "trace() takes a text and then values",
-                      help='trace("page {}", pfn)')  # fmt: skip
+            self.fail(
+                node,
+                "wrong-arguments",
+                "trace() takes a text and then values",
+                help='trace("page {}", pfn)',
+            )
         text = node.args[0].value
         if text.count("{}") != len(node.args) - 1:
-            self.fail(node, "wrong-arguments",
-                      f"the text has {text.count('{}')} {{}} for {len(node.args) - 1} values")  # fmt: skip
+            self.fail(
+                node,
+                "wrong-arguments",
+                f"the text has {text.count('{}')} {{}} for {len(node.args) - 1} values",
+            )
         values = tuple(self.operand(argument) for argument in node.args[1:])
         self.emit(ir.Note("trace", text, values, self.where(node)))
         return Static(None)
@@ -272,8 +314,10 @@ class Calls(Expressions):
             return Literal(value.lengths[0])
         if isinstance(value, Static) and isinstance(value.value, Pool):
             return Literal(resolve_length(value.value.length))
-        if isinstance(value, Static) and isinstance(value.value, type) and issubclass(
-            value.value, enum.Enum
+        if (
+            isinstance(value, Static)
+            and isinstance(value.value, type)
+            and issubclass(value.value, enum.Enum)
         ):
             return Literal(len(value.value))
         self.fail(node, "wrong-arguments", "only arrays and pools have a length")
@@ -352,5 +396,4 @@ INTRINSICS: dict[Any, Callable[[Calls, ast.Call], Value]] = {
     min: Calls.least,
     max: Calls.least,
     cast: lambda self, node: self.value(node.args[1]),
-}  # fmt: skip
-
+}

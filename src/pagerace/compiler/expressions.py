@@ -56,10 +56,11 @@ class Expressions(Operators):
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method is None:
             self.fail(
-                node, "unsupported-expression",
+                node,
+                "unsupported-expression",
                 f"{syntax_name(type(node).__name__)} cannot be used in kernel Python",
                 label="not a value that fits in a machine word",
-            )  # fmt: skip
+            )
         return method(node)
 
     # -- names and constants ----------------------------------------------------
@@ -104,8 +105,12 @@ class Expressions(Operators):
         if hasattr(builtins, node.id):
             return Static(getattr(builtins, node.id))
         names = [*self.variables, *self.globals]
-        self.fail(node, "unknown-name", f"the name {node.id!r} is not known here",
-                  help=did_you_mean(node.id, names))  # fmt: skip
+        self.fail(
+            node,
+            "unknown-name",
+            f"the name {node.id!r} is not known here",
+            help=did_you_mean(node.id, names),
+        )
 
     # -- fields and elements ----------------------------------------------------
 
@@ -125,22 +130,34 @@ class Expressions(Operators):
     def _static_attribute(self, node: ast.Attribute, base: Any) -> Value:
         if isinstance(base, PerThread) and node.attr == "current":
             if self.process is None:
-                self.fail(node, "private-type", "only a thread has a current object",
-                          help="a property and the set-up run in no thread")  # fmt: skip
+                self.fail(
+                    node,
+                    "private-type",
+                    "only a thread has a current object",
+                    help="a property and the set-up run in no thread",
+                )
             number = self.memory.first[id(base)] + self.process
             return Const(number + 1, self.memory.reference(base.cls, False))
-        if isinstance(base, type) and issubclass(base, (Config, enum.Enum)) or isinstance(
+        if (isinstance(base, type) and issubclass(base, (Config, enum.Enum))) or isinstance(
             base, types.ModuleType
         ):
             try:
                 return self.static(node, getattr(base, node.attr))
             except AttributeError:
-                self.fail(node, "unknown-name", f"{base.__name__} has no {node.attr!r}",
-                          help=did_you_mean(node.attr, dir(base)))  # fmt: skip
+                self.fail(
+                    node,
+                    "unknown-name",
+                    f"{base.__name__} has no {node.attr!r}",
+                    help=did_you_mean(node.attr, dir(base)),
+                )
         if isinstance(base, Pool):
             return Static((base, node.attr))
-        self.fail(node, "unsupported-expression", f"no field {node.attr!r} can be read here",
-                  label=kind_of(Static(base)))  # fmt: skip
+        self.fail(
+            node,
+            "unsupported-expression",
+            f"no field {node.attr!r} can be read here",
+            label=kind_of(Static(base)),
+        )
 
     def field(self, node: ast.AST, reference: Operand, name: str) -> Value:
         """A field of the object that ``reference`` leads to."""
@@ -150,8 +167,12 @@ class Expressions(Operators):
         place = structure.fields.get(name) if structure else None
         if structure is None or place is None:
             names = list(structure.fields) if structure else []
-            self.fail(node, "unknown-name", f"{cls.__name__} has no field {name!r}",
-                      help=did_you_mean(name, names))  # fmt: skip
+            self.fail(
+                node,
+                "unknown-name",
+                f"{cls.__name__} has no field {name!r}",
+                help=did_you_mean(name, names),
+            )
         if reference.type.nullable:
             null = Const(0, reference.type)
             self.check(node, self.op(node, "ne", reference, null), "null-dereference", name)
@@ -175,8 +196,12 @@ class Expressions(Operators):
         cls: Any = value.type.cls
         fields = self.memory.bit_fields(cls)
         if name not in fields:
-            self.fail(node, "unknown-name", f"{cls.__name__} has no field {name!r}",
-                      help=did_you_mean(name, list(fields)))  # fmt: skip
+            self.fail(
+                node,
+                "unknown-name",
+                f"{cls.__name__} has no field {name!r}",
+                help=did_you_mean(name, list(fields)),
+            )
         start, scalar = fields[name]
         raw = Scalar(value.type.bits)
         shifted = self.op(node, "shr", self.retype(node, value, raw), Const(start, raw))
@@ -207,7 +232,9 @@ class Expressions(Operators):
             index = self.operand(node.slice)
             self.emit(ir.PtrLoad(destination, base, index, self.where(node)))
             return destination
-        self.fail(node, "unsupported-expression", "only arrays, pools and pointers have elements")
+        self.fail(
+            node, "unsupported-expression", "only arrays, pools and pointers have elements"
+        )
 
     def in_range(self, node: ast.AST, index: ast.expr, length: int) -> Operand:
         """An index that has been checked against ``length``."""
@@ -240,8 +267,12 @@ class Expressions(Operators):
             return operand
         if operand.type.kind in ("int", "ref"):
             return self.op(node, "truth", operand)
-        self.fail(node, "type-mismatch", f"{describe(operand.type)} is neither true nor false",
-                  help=CONDITION_HELP)  # fmt: skip
+        self.fail(
+            node,
+            "type-mismatch",
+            f"{describe(operand.type)} is neither true nor false",
+            help=CONDITION_HELP,
+        )
 
     def _boolop(self, node: ast.BoolOp) -> Operand:
         """Short-circuit: what is not evaluated is not accessed."""
@@ -288,11 +319,15 @@ class Expressions(Operators):
         if left is None and hint is not None:
             left = self.as_operand(node.body, left_value, hint)
         then_end, self.current = self.current, other
-        right = self.as_operand(node.orelse, self.value(node.orelse), left.type if left else None)
+        right = self.as_operand(
+            node.orelse, self.value(node.orelse), left.type if left else None
+        )
         other_end, self.current = self.current, then_end
         if left is None:
             left = self.as_operand(node.body, left_value, right.type)
-        want = left.type if left.type.kind != "int" else result_type("or", left.type, right.type)
+        want = (
+            left.type if left.type.kind != "int" else result_type("or", left.type, right.type)
+        )
         if want.kind == "ref" and want.cls is None:
             want = right.type
         result = self.register(want)

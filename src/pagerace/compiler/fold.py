@@ -21,7 +21,9 @@ def _end_at_failures(code: Code) -> None:
     """End a block after a check that always fails: what follows may make no sense."""
     for block in code.blocks:
         for i, instruction in enumerate(block.instructions):
-            failing = isinstance(instruction, ir.Check) and instruction.condition == Const(0, BOOL)
+            failing = isinstance(instruction, ir.Check) and instruction.condition == Const(
+                0, BOOL
+            )
             if failing and (len(block.instructions) > i + 1 or block.terminator != ir.Return()):
                 del block.instructions[i + 1 :]
                 block.terminator = ir.Return()

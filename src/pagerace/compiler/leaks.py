@@ -8,7 +8,18 @@ this way and is left out; objects that the set-up allocated are not the threads'
 from __future__ import annotations
 
 from pagerace.compiler import ir
-from pagerace.compiler.ir import BOOL, Block, Code, Const, Family, Operand, Property, Reg, Scalar, Where
+from pagerace.compiler.ir import (
+    BOOL,
+    Block,
+    Code,
+    Const,
+    Family,
+    Operand,
+    Property,
+    Reg,
+    Scalar,
+    Where,
+)
 from pagerace.compiler.memory import Memory, Structure
 
 

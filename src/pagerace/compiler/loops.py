@@ -8,8 +8,8 @@ from typing import Any
 from pagerace.compiler import ir
 from pagerace.compiler.builder import Elements, Literal, Static, Value
 from pagerace.compiler.expressions import Expressions
-from pagerace.compiler.kinds import limits, plain, smallest
 from pagerace.compiler.ir import Const, Operand, Reg, Scalar
+from pagerace.compiler.kinds import limits, plain, smallest
 from pagerace.lang.structures import Pool, resolve_length
 
 
@@ -76,8 +76,12 @@ class Loops(Expressions):
         elif isinstance(sequence, Static) and isinstance(sequence.value, Pool):
             length = resolve_length(sequence.value.length)
         else:
-            self.fail(node.iter, "unbounded-for", "the number of rounds is not known",
-                      help="for i in range(n), or over an array or a pool")  # fmt: skip
+            self.fail(
+                node.iter,
+                "unbounded-for",
+                "the number of rounds is not known",
+                help="for i in range(n), or over an array or a pool",
+            )
         counter = self.register(smallest(length), f"<{node.target.id}>")
         hidden = f"<index of {node.target.id}>"
         self.variables[hidden] = counter
@@ -189,13 +193,21 @@ class Loops(Expressions):
             if isinstance(other, ast.For) and getattr(other.target, "id", "") == name:
                 own |= {id(part) for part in ast.walk(other)}
         return any(
-            isinstance(part, ast.Name) and part.id == name and id(part) not in own
+            isinstance(part, ast.Name)
+            and part.id == name
+            and id(part) not in own
             and isinstance(part.ctx, ast.Load)
             for part in ast.walk(self.tree)
-        )  # fmt: skip
+        )
 
     def _counted(
-        self, node: ast.For, counter: Reg, first: Operand, limit: Operand, step: int, target: Any
+        self,
+        node: ast.For,
+        counter: Reg,
+        first: Operand,
+        limit: Operand,
+        step: int,
+        target: Any,
     ) -> None:
         where = self.where(node.target)
         self.emit(ir.Op(counter, "convert", (first,), where))
@@ -224,9 +236,13 @@ class Loops(Expressions):
                 condition = condition if left else None
             if case.guard is not None:
                 guard = case.guard
-                condition = guard if condition is None else ast.copy_location(
-                    ast.BoolOp(ast.And(), [condition, guard]), case.guard
-                )  # fmt: skip
+                condition = (
+                    guard
+                    if condition is None
+                    else ast.copy_location(
+                        ast.BoolOp(ast.And(), [condition, guard]), case.guard
+                    )
+                )
             if condition is None:
                 self.block(case.body)
                 self.jump(done, done)
@@ -269,7 +285,15 @@ class Loops(Expressions):
             if len(known) < len(parts):
                 return None
             return ast.copy_location(ast.BoolOp(ast.Or(), known), pattern)
-        if isinstance(pattern, ast.MatchAs) and pattern.pattern is None and pattern.name is None:
+        if (
+            isinstance(pattern, ast.MatchAs)
+            and pattern.pattern is None
+            and pattern.name is None
+        ):
             return None
-        self.fail(pattern, "unsupported-statement", "this pattern takes a value apart",
-                  help="cases are constants, enum members, alternatives or _")  # fmt: skip
+        self.fail(
+            pattern,
+            "unsupported-statement",
+            "this pattern takes a value apart",
+            help="cases are constants, enum members, alternatives or _",
+        )

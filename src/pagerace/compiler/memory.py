@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pagerace.compiler.ir import BOOL, INT, NONE, Family, Scalar
-from pagerace.lang.integers import SizedInt
 from pagerace.lang.direct import ptr
+from pagerace.lang.integers import SizedInt
 from pagerace.lang.protocol import Function
 from pagerace.lang.structures import (
     Array,
@@ -375,7 +375,9 @@ def reachable(
             if isinstance(value, Struct):
                 for key, inner in vars(value).get("_assigned", {}).items():
                     note(f"{name}.{key}", inner, ())
-        elif isinstance(value, types.ModuleType) and not value.__name__.startswith("pagerace.lang"):
+        elif isinstance(value, types.ModuleType) and not value.__name__.startswith(
+            "pagerace.lang"
+        ):
             for attribute in names:
                 inner = vars(value).get(attribute)
                 if not isinstance(inner, types.ModuleType):
@@ -391,9 +393,10 @@ def reachable(
             note(name, function.__globals__.get(name), names)
         for cls in _guard_classes(function):
             pending.extend(
-                method for method in (vars(cls).get("__enter__"), vars(cls).get("__exit__"))
+                method
+                for method in (vars(cls).get("__enter__"), vars(cls).get("__exit__"))
                 if isinstance(method, types.FunctionType)
-            )  # fmt: skip
+            )
     for value in values:
         note(f"argument{len(objects)}", value, ())
     unique: dict[str, GlobalObject] = {}

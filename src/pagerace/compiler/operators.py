@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 from pagerace.compiler.builder import Builder, Elements, Literal, Place, Static, Value
 from pagerace.compiler.ir import BOOL, INT, Const, Operand, Reg, Scalar
@@ -18,15 +19,28 @@ from pagerace.compiler.kinds import (
 )
 
 ARITHMETIC: dict[type[ast.operator], str] = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "div", ast.Mod: "mod",
-    ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor",
-    ast.LShift: "shl", ast.RShift: "shr",
-}  # fmt: skip
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.FloorDiv: "div",
+    ast.Mod: "mod",
+    ast.BitAnd: "and",
+    ast.BitOr: "or",
+    ast.BitXor: "xor",
+    ast.LShift: "shl",
+    ast.RShift: "shr",
+}
 
 COMPARISON: dict[type[ast.cmpop], str] = {
-    ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
-    ast.Is: "eq", ast.IsNot: "ne",
-}  # fmt: skip
+    ast.Eq: "eq",
+    ast.NotEq: "ne",
+    ast.Lt: "lt",
+    ast.LtE: "le",
+    ast.Gt: "gt",
+    ast.GtE: "ge",
+    ast.Is: "eq",
+    ast.IsNot: "ne",
+}
 
 
 class Operators(Builder):
@@ -45,7 +59,7 @@ class Operators(Builder):
         value = self.as_operand(node, self.value(node), want)
         return value if want is None else self.convert(node, value, want)
 
-    def as_operand(self, node: ast.expr, value: Value, want: Scalar | None = None) -> Operand:
+    def as_operand(self, node: ast.AST, value: Value, want: Scalar | None = None) -> Operand:
         """A value that is loaded; ``want`` gives a literal or None its type."""
         if isinstance(value, (Const, Reg)):
             return value
@@ -58,10 +72,19 @@ class Operators(Builder):
                 return Const(0, want)
             return Const(0, Scalar(1, kind="ref", cls=None, nullable=True))
         if isinstance(value, Elements):
-            self.fail(node, "unsupported-expression", "a whole array is not a value",
-                      label="an array", help="take one element: a[i]")  # fmt: skip
-        self.fail(node, "unsupported-expression", "this is not a value at run time",
-                  label=kind_of(value))  # fmt: skip
+            self.fail(
+                node,
+                "unsupported-expression",
+                "a whole array is not a value",
+                label="an array",
+                help="take one element: a[i]",
+            )
+        self.fail(
+            node,
+            "unsupported-expression",
+            "this is not a value at run time",
+            label=kind_of(value),
+        )
 
     def literal(self, node: ast.AST, value: int, want: Scalar) -> Const:
         """A literal in the type that its context wants; it must fit."""
@@ -72,10 +95,12 @@ class Operators(Builder):
         lowest, highest = limits(want)
         if not lowest <= value <= highest:
             self.fail(
-                node, "type-mismatch", f"{value} does not fit in {describe(want)}",
+                node,
+                "type-mismatch",
+                f"{value} does not fit in {describe(want)}",
                 label=f"{describe(want)} holds {lowest} to {highest}",
                 help=f"if the wrap-around is meant, write {describe(want)}({value})",
-            )  # fmt: skip
+            )
         return Const(value & ((1 << want.bits) - 1), want)
 
     def convert(self, node: ast.AST, value: Operand, want: Scalar) -> Operand:
@@ -93,25 +118,35 @@ class Operators(Builder):
             if isinstance(value, Const) and is_plain(have):
                 return self.literal(node, value.value, want)
             self.fail(
-                node, "type-mismatch", f"{describe(have)} does not fit in {describe(want)}",
+                node,
+                "type-mismatch",
+                f"{describe(have)} does not fit in {describe(want)}",
                 label=f"this is {describe(have)}",
                 help=f"convert it where that is meant: {describe(want)}(...)",
-            )  # fmt: skip
+            )
         elif want.kind == "int" and have.kind == "bool":
             return self.op(node, "convert", value, to=want)
         elif want.kind == have.kind == "ptr":
             return value
-        self.fail(node, "type-mismatch", f"expected {describe(want)}, got {describe(have)}",
-                  label=f"this is {describe(have)}")  # fmt: skip
+        self.fail(
+            node,
+            "type-mismatch",
+            f"expected {describe(want)}, got {describe(have)}",
+            label=f"this is {describe(have)}",
+        )
 
     # -- arithmetic -------------------------------------------------------------
 
     def _binop(self, node: ast.BinOp) -> Value:
         name = ARITHMETIC.get(type(node.op))
         if name is None:
-            symbol = {ast.Div: "/", ast.Pow: "**", ast.MatMult: "@"}.get(type(node.op), "?")
-            self.fail(node, "unsupported-expression", f"there is no operator {symbol}",
-                      help="integers divide with //" if symbol == "/" else "")  # fmt: skip
+            symbol = {"Div": "/", "Pow": "**"}.get(type(node.op).__name__, "@")
+            self.fail(
+                node,
+                "unsupported-expression",
+                f"there is no operator {symbol}",
+                help="integers divide with //" if symbol == "/" else "",
+            )
         left = self.value(node.left)
         if isinstance(left, Place):
             left = self.load(node.left, left)  # the left side is read first
@@ -119,13 +154,18 @@ class Operators(Builder):
 
     def arithmetic(self, node: ast.AST, name: str, left: Value, right: Value) -> Value:
         """``left name right``; ``node`` has the place of the whole expression."""
-        lhs, rhs = getattr(node, "left", node), getattr(node, "right", node)
+        lhs: Any = getattr(node, "left", node)
+        rhs: Any = getattr(node, "right", node)
         if isinstance(left, Literal) and isinstance(right, Literal):
             return self._literals(node, name, left.value, right.value)
         if name in ("shl", "shr"):
             if isinstance(left, Literal):
-                self.fail(lhs, "type-mismatch", "a literal that is shifted has no width",
-                          help=f"give it a type: u8({left.value}) << n")  # fmt: skip
+                self.fail(
+                    lhs,
+                    "type-mismatch",
+                    "a literal that is shifted has no width",
+                    help=f"give it a type: u8({left.value}) << n",
+                )
             return self._shift(node, name, self.as_operand(lhs, left), right, rhs)
         a, b = self._pair(lhs, left, rhs, right)
         for side, operand in ((lhs, a), (rhs, b)):
@@ -135,8 +175,12 @@ class Operators(Builder):
         want = BOOL if boolean else result_type(name, a.type, b.type)
         sized = not (is_plain(a.type) or is_plain(b.type))
         if sized and a.type.signed != b.type.signed and name in ("div", "mod"):
-            self.fail(node, "type-mismatch", "a signed and an unsigned number are divided",
-                      help="convert one of them")  # fmt: skip
+            self.fail(
+                node,
+                "type-mismatch",
+                "a signed and an unsigned number are divided",
+                help="convert one of them",
+            )
         a = self.op(node, "convert", a, to=want)
         b = self.op(node, "convert", b, to=want)
         if name in ("div", "mod"):
@@ -148,11 +192,17 @@ class Operators(Builder):
 
     def _literals(self, node: ast.AST, name: str, a: int, b: int) -> Literal:
         exact = {
-            "add": int.__add__, "sub": int.__sub__, "mul": int.__mul__,
-            "div": int.__floordiv__, "mod": int.__mod__, "and": int.__and__,
-            "or": int.__or__, "xor": int.__xor__, "shl": int.__lshift__,
+            "add": int.__add__,
+            "sub": int.__sub__,
+            "mul": int.__mul__,
+            "div": int.__floordiv__,
+            "mod": int.__mod__,
+            "and": int.__and__,
+            "or": int.__or__,
+            "xor": int.__xor__,
+            "shl": int.__lshift__,
             "shr": int.__rshift__,
-        }  # fmt: skip
+        }
         try:
             return Literal(exact[name](a, b))
         except (ZeroDivisionError, ValueError) as error:
@@ -193,8 +243,9 @@ class Operators(Builder):
             return self.op(node, "not", self.truth(node.operand))
         value = self.value(node.operand)
         if isinstance(value, Literal):
-            return Literal({ast.USub: -value.value, ast.UAdd: value.value}.get(
-                type(node.op), ~value.value))  # fmt: skip
+            if isinstance(node.op, ast.Invert):
+                return Literal(~value.value)
+            return Literal(-value.value if isinstance(node.op, ast.USub) else value.value)
         operand = self.as_operand(node.operand, value)
         if operand.type.kind != "int":
             self.fail(node, "type-mismatch", f"{describe(operand.type)} has no arithmetic")
@@ -213,8 +264,12 @@ class Operators(Builder):
             return self._chain(node)
         name = COMPARISON.get(type(node.ops[0]))
         if name is None:
-            self.fail(node, "unsupported-expression", "`in` has no meaning in kernel Python",
-                      help="compare one by one: x == 1 or x == 2")  # fmt: skip
+            self.fail(
+                node,
+                "unsupported-expression",
+                "`in` has no meaning in kernel Python",
+                help="compare one by one: x == 1 or x == 2",
+            )
         return self.compare(node, name, node.left, node.comparators[0])
 
     def _chain(self, node: ast.Compare) -> Operand:
@@ -248,8 +303,9 @@ class Operators(Builder):
             return self.op(node, name, *(self.op(node, "convert", x, to=want) for x in (a, b)))
         classes = {a.type.cls, b.type.cls} - ({None} if kinds == {"ref"} else set())
         if len(kinds) > 1 or len(classes) > 1:
-            self.fail(node, "type-mismatch",
-                      f"{describe(a.type)} is compared with {describe(b.type)}")  # fmt: skip
+            self.fail(
+                node, "type-mismatch", f"{describe(a.type)} is compared with {describe(b.type)}"
+            )
         if name not in ("eq", "ne") and a.type.kind != "bool":
             self.fail(node, "type-mismatch", f"{describe(a.type)} has no order")
         if a.type.bits != b.type.bits:  # None has no class yet

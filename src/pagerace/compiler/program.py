@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ast
-import types
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pagerace.compiler import footprint, interpreter, ir, liveness, points
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.compiler.fold import fold
+from pagerace.compiler.functions import Scope
+from pagerace.compiler.ir import BOOL, NONE, Code, Const, Process, Program, Property, Reg, Where
 from pagerace.compiler.kinds import describe
 from pagerace.compiler.leaks import leak_property
-from pagerace.compiler.ir import BOOL, NONE, Code, Const, Process, Program, Property, Reg, Where
-from pagerace.compiler.lower import Lowerer, Scope
+from pagerace.compiler.lower import Lowerer
 from pagerace.compiler.memory import GlobalObject, Memory, reachable
 from pagerace.compiler.private import promote
 from pagerace.compiler.source import Edits, function_tree, resolve_name
@@ -126,8 +126,11 @@ class _Compilation:
     def run(self) -> Program:
         protocol = self.protocol
         if not any(not t.agent for t in protocol.threads):
-            self._refuse("no-threads", "a protocol needs at least one thread",
-                         "threads=[thread(f, cpu=0), ...]")  # fmt: skip
+            self._refuse(
+                "no-threads",
+                "a protocol needs at least one thread",
+                "threads=[thread(f, cpu=0), ...]",
+            )
         self._find_memory()
         setup = self._lower(protocol.setup, None) if protocol.setup is not None else None
         self.memory.compute_owners()
@@ -145,14 +148,22 @@ class _Compilation:
             for function in getattr(protocol, kind)
         ]
         for edit in self.edits.unused():
-            self._refuse("unused-edit", f"an edit of {edit.inside.__name__}() changes nothing",
-                         "its function or condition does not appear there")  # fmt: skip
+            self._refuse(
+                "unused-edit",
+                f"an edit of {edit.inside.__name__}() changes nothing",
+                "its function or condition does not appear there",
+            )
         if self.diagnostics:
             raise CompileError(_unique(self.diagnostics))
         program = Program(
-            self.name, protocol.file, self.memory.families, processes,
-            [p for p in properties if p is not None], [], self._bounds(cpus),
-        )  # fmt: skip
+            self.name,
+            protocol.file,
+            self.memory.families,
+            processes,
+            [p for p in properties if p is not None],
+            [],
+            self._bounds(cpus),
+        )
         self._initialise(program, setup)
         here = Where(protocol.file, max(protocol.line, 1), 0, 1, "leak")
         leak = leak_property(self.memory, here)
@@ -188,9 +199,12 @@ class _Compilation:
         with _skipping(lowerer), lowerer.entered(function, None) as tree:
             parameters, result = lowerer.signature(function, tree)
             if len(parameters) != len(thread.args):
-                lowerer.fail(tree, "wrong-arguments",
-                             f"{function.__name__}() takes {len(parameters)} arguments; "
-                             f"its thread gives {len(thread.args)}")  # fmt: skip
+                lowerer.fail(
+                    tree,
+                    "wrong-arguments",
+                    f"{function.__name__}() takes {len(parameters)} arguments; "
+                    f"its thread gives {len(thread.args)}",
+                )
             operands: list[ir.Operand] = []
             for (_, scalar), given in zip(parameters, thread.args, strict=True):
                 value = lowerer.static(tree, given)
@@ -204,11 +218,20 @@ class _Compilation:
     def _property(self, kind: Any, function: Function) -> Property | None:
         code = self._lower(function, None)
         tree = function_tree(function)
-        where = Where(function.__code__.co_filename, tree.lineno, tree.col_offset,
-                      tree.col_offset + 4 + len(tree.name), tree.name)  # fmt: skip
+        where = Where(
+            function.__code__.co_filename,
+            tree.lineno,
+            tree.col_offset,
+            tree.col_offset + 4 + len(tree.name),
+            tree.name,
+        )
         if code.result != BOOL and code.result != NONE:
-            self._at(where, "type-mismatch", f"property {tree.name}() must return bool",
-                     f"returns {describe(code.result)}")  # fmt: skip
+            self._at(
+                where,
+                "type-mismatch",
+                f"property {tree.name}() must return bool",
+                f"returns {describe(code.result)}",
+            )
         return Property(kind, function.__name__, code, where)
 
     def _initialise(self, program: Program, setup: Code | None) -> None:
@@ -258,11 +281,17 @@ class _Compilation:
         try:
             interpreter.initial(program)
         except interpreter.CheckFailed as error:
-            self._at(error.check.where, error.check.slug,
-                     f"{error.check.slug}, before any shared memory is touched", error.check.text)  # fmt: skip
+            self._at(
+                error.check.where,
+                error.check.slug,
+                f"{error.check.slug}, before any shared memory is touched",
+                error.check.text,
+            )
         except interpreter.EndlessLoop as error:
             if error.where is not None:
-                self._at(error.where, "endless-loop", "a loop without end that touches nothing", "")
+                self._at(
+                    error.where, "endless-loop", "a loop without end that touches nothing", ""
+                )
         if self.diagnostics:
             raise CompileError(self.diagnostics)
 
@@ -279,7 +308,9 @@ class _Compilation:
 
     def _at(self, where: Where, slug: str, message: str, label: str) -> None:
         self.diagnostics.append(
-            Diagnostic(slug, message, where.file, where.line, where.column, where.end_column, label)
+            Diagnostic(
+                slug, message, where.file, where.line, where.column, where.end_column, label
+            )
         )
 
     def _refuse(self, slug: str, message: str, help: str) -> None:
@@ -362,5 +393,3 @@ def _unique(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
     """Each mistake once, in the order of files and lines, however often it is inlined."""
     seen = dict.fromkeys(diagnostics)
     return sorted(seen, key=lambda d: (d.file, d.line, d.column))
-
-

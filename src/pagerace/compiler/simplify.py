@@ -65,13 +65,17 @@ _VISITS_MAX = 20
 # -- facts -----------------------------------------------------------------------
 
 
-def _facts_at_entry(code: Code) -> tuple[list[Facts | None], Readers]:
-    """What holds at the start of each block on every way there; None: no way there."""
+def _facts_at_entry(
+    code: Code, needed: list[int] | None = None
+) -> tuple[list[Facts | None], Readers]:
+    """What holds at the start of each block on every way there; None: no way there.
+
+    ``needed``: for each block a mask of the only registers to know about there.
+    """
     entries: list[Facts | None] = [None] * len(code.blocks)
     arriving: list[dict[int, Facts]] = [{} for _ in code.blocks]  # by edge
     visits = [0] * len(code.blocks)
     entries[0] = arriving[0][-1] = {}  # nothing is known at the beginning
-    live = live_at_entry(code)
     readers: Readers = {}
     pending = {0}
     while pending:
@@ -85,7 +89,8 @@ def _facts_at_entry(code: Code) -> tuple[list[Facts | None], Readers]:
         for side, (successor, known) in enumerate(
             _facts_on_edges(code.blocks[number], facts, readers)
         ):
-            known = _about(known, live[successor])
+            if needed is not None:
+                known = _about(known, needed[successor])
             arriving[successor][2 * number + side] = known
             both = _common(arriving[successor].values())
             earlier = entries[successor]
@@ -229,7 +234,7 @@ def simplify(code: Code) -> None:
     What has become unused or unreachable is left for ``points.clean``.
     """
     _decide_comparisons(code)
-    entries, readers = _facts_at_entry(code)
+    entries, readers = _facts_at_entry(code, live_at_entry(code))
     for block, entry in zip(code.blocks, entries, strict=True):
         if entry is not None:
             _simplify_block(block, dict(entry), readers)

@@ -60,8 +60,7 @@ def resolve_name(name: ast.expr, scope: dict[str, Any]) -> Any:
 def calls(node: ast.AST, function: Function, resolve: Callable[[ast.expr], Any]) -> bool:
     """Does a statement call ``function``, itself or in a nested expression?"""
     return any(
-        isinstance(part, ast.Call) and resolve(part.func) is function
-        for part in ast.walk(node)
+        isinstance(part, ast.Call) and resolve(part.func) is function for part in ast.walk(node)
     )
 
 
@@ -101,10 +100,7 @@ class Edits:
         done = False
         for body in _bodies(tree):
             if edit.kind == "drop" and edit.first is not None:
-                kept = [
-                    s for s in body
-                    if not (isinstance(s, (ast.Expr, ast.Assign)) and calls(s, edit.first, resolve))
-                ]  # fmt: skip
+                kept = [s for s in body if not _is_call(s, edit.first, resolve)]
                 done = done or len(kept) != len(body)
                 body[:] = kept or [ast.copy_location(ast.Pass(), body[0])]
             elif edit.kind == "swap" and edit.first and edit.second:
@@ -115,6 +111,11 @@ class Edits:
                     body[i], body[j] = body[j], body[i]
                     done = True
         return done
+
+
+def _is_call(node: ast.stmt, function: Function, resolve: Callable[[ast.expr], Any]) -> bool:
+    """Is it a statement of its own that calls ``function``?"""
+    return isinstance(node, (ast.Expr, ast.Assign)) and calls(node, function, resolve)
 
 
 def _bodies(tree: ast.AST) -> list[list[ast.stmt]]:

@@ -96,7 +96,7 @@ def field_types(cls: type) -> dict[str, Any]:
         for name, hint in hints.items():
             if typing.get_origin(hint) is not ClassVar and not name.startswith("__"):
                 fields[name] = hint
-    setattr(cls, "_field_types", fields)
+    cls._field_types = fields
     return fields
 
 
@@ -363,7 +363,8 @@ class ConfigMeta(type):
     """``Machine.cpus`` reads the value that is bound now, else the class's default."""
 
     def __getattribute__(cls, name: str) -> Any:
-        if not name.startswith("_") and _bound.get(cls) is not None and name in field_types(cls):
+        is_bound = not name.startswith("_") and _bound.get(cls) is not None
+        if is_bound and name in field_types(cls):
             return object.__getattribute__(_bound[cls], name)
         return super().__getattribute__(name)
 
@@ -387,7 +388,8 @@ class Config(metaclass=ConfigMeta):
         return type(self)(**(vars(self) | changes))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
+        values = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({values})"
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

@@ -9,9 +9,14 @@ WRAPPED = ("counter", "value")
 
 
 class Names:
-    """The objects of one execution, by name."""
+    """The objects of one execution, by name.
 
-    def __init__(self, objects: Iterable[str]) -> None:
+    ``short``: no more of a path than its last two parts, or one if that is an element of
+    an array, where no other object is meant by it.
+    """
+
+    def __init__(self, objects: Iterable[str], *, short: bool = False) -> None:
+        self._short = short
         self._uses: dict[str, set[str]] = {}
         for name in set(objects):
             for shorter in _shortened(name):
@@ -19,7 +24,11 @@ class Names:
 
     def of(self, name: str) -> list[str]:
         """The name, then shorter ones that mean the same object, each shorter yet."""
-        return [s for s in _shortened(name) if self._uses.get(s, {name}) == {name}]
+        names = [s for s in _shortened(name) if self._uses.get(s, {name}) == {name}]
+        if not self._short or names[0].count(".") < 2:
+            return names
+        shorter = [s for s in names if s.count(".") < 2]
+        return [s for s in shorter if s.endswith("]") and "." not in s] or shorter or names
 
 
 def _shortened(name: str) -> list[str]:

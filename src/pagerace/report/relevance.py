@@ -97,6 +97,11 @@ class _Slice:
             self.kept.update(
                 i for cell in self.cells.values() for i in cell if self._is_candidate(i)
             )
+        for note, moment in enumerate(self.moments):
+            if moment.event.kind == "trace":  # somebody found worth saying what it is about
+                for load in self._deciding(note):
+                    if self.moments[load].step == moment.step:
+                        self._keep_load(load)
         for cell in self.reads:
             stores = [
                 i for i in self.cells.get(cell, ()) if self.moments[i].event.kind == "store"
@@ -161,6 +166,15 @@ class _Slice:
             self._keep_store(source)
         if following is not None and not self._is_own(following, number):
             self._keep_store(following, missed=True)
+            self._keep_late_load(number, following)
+
+    def _keep_late_load(self, number: int, missed: int) -> None:
+        """Keep the load by which a process sees, too late, what it has missed."""
+        for other in self.cells[self._cell(number)]:
+            if other > missed and self._is_own(number, other) and not self._updates(other):
+                if self._source(other) == missed:
+                    self.kept.add(other)
+                return
 
     def _drop_repeated(self) -> None:
         """A process that looks again, and sees the same write, learns nothing."""
@@ -206,7 +220,11 @@ class _Slice:
 
     def _keep_last_step(self) -> None:
         """Keep something of the step in which the violation shows."""
+        if self.execution.violation is None:
+            return
         last = self.steps.get(len(self.execution.steps) - 1, [])
+        for store in [number for number in last if number in self.kept]:
+            self.kept.update(i for i in last if i < store and self._is_seen_with(i, store))
         if any(number in self.kept for number in last):
             return
         for kinds in (("store",), ("load", "wait", "choose"), _TOLD):
@@ -215,6 +233,19 @@ class _Slice:
                 if event.kind in kinds and (event.shared or kinds is _TOLD):
                     self.kept.add(number)
                     return
+
+    def _is_seen_with(self, number: int, store: int) -> bool:
+        """Is this a load for a store of the last step, and not only of what it updates?"""
+        event = self.moments[number].event
+        return (
+            self.moments[store].event.kind == "store"
+            and event.kind == "load"
+            and event.shared
+            and self._is_direct(number, store)
+            and not self._updates(number)
+            and not event.object.endswith(ALLOCATED)
+            and lock_call(self.moments[number].call) is None
+        )
 
     # -- how events depend on each other ------------------------------------------------
 
@@ -234,18 +265,19 @@ class _Slice:
             load = self.moments[other]
             if load.event.kind != "load":
                 continue
-            if self._is_direct(other, number):
+            is_near = load.step == moment.step or load.call is moment.call
+            if self._is_direct(other, number) and not self._is_counting(other):
                 if self._source(other) is not None or self._is_candidate(other):
                     yield other
-                continue
-            if not self._is_candidate(other):
-                continue
-            following = self._following(other)
-            if load.step == moment.step or load.call is moment.call or (_reaches(load.call, around) and (
-                # What it saw is from another process, or was out of date by then.
-                self._is_from_other(other) or (following is not None and following < number)
-            )):
+            elif self._is_candidate(other) and (
+                is_near or (_reaches(load.call, around) and self._is_news_at(other, number))
+            ):
                 yield other
+
+    def _is_news_at(self, load: int, number: int) -> bool:
+        """Is what a load saw from another process, or out of date at a later event?"""
+        following = self._following(load)
+        return self._is_from_other(load) or (following is not None and following < number)
 
     def _is_direct(self, load: int, number: int) -> bool:
         """Is the load in the same call as the other event, in the same step?"""
@@ -287,8 +319,8 @@ class _Slice:
         )
 
     def _is_told(self, number: int) -> bool:
-        moment = self.moments[number]
-        return moment.event.kind == "store" or not self._updates(number)
+        event = self.moments[number].event
+        return event.shared and (event.kind == "store" or not self._updates(number))
 
     def _is_counting(self, number: int) -> bool:
         """Is this a counter going up or down where nobody's test of it changes?

@@ -17,6 +17,7 @@ from pagerace.report.names import Names
 from pagerace.report.relevance import ALLOCATED, LOCK_FUNCTION, relevant
 
 TRUTH = {"true", "false"}
+MUCH = 4  # steps: what a function does that is not said by one of them
 
 
 @dataclass
@@ -67,69 +68,117 @@ def tell(execution: Execution, *, verbose: bool = False) -> list[Line]:
         kept = relevant(execution, moments)
         shown = [moment for number, moment in enumerate(moments) if number in kept]
     watched = execution.violation.watched if execution.violation else []
-    shape = Shape() if verbose else shape_of(shown, watched)
+    shape = Shape() if verbose else _Shaper(shown, moments, watched).shape()
     return _Teller(execution, shown, shape, verbose).tell()
 
 
-def shape_of(shown: list[Moment], watched: Container[str] = ()) -> Shape:
-    """Fold the calls that are one thing, and silence those that only call another."""
-    inside: dict[Call, list[Moment]] = {}
-    for moment in shown:
-        for call in moment.call.outward():
-            inside.setdefault(call, []).append(moment)
-    parts: dict[Call, list[Call | Moment]] = {}
-    for call, moments in inside.items():
-        parts.setdefault(call, []).extend(m for m in moments if m.call is call)
-        if call.parent is not None:
-            parts.setdefault(call.parent, []).append(call)
-    shape = Shape()
-    for call, moments in inside.items():
-        within = [part for part in parts[call] if isinstance(part, Call)]
-        if call.parent is not None and (line := _one_line(call, moments, within, watched)):
-            shape.folded[call] = line
-    for call in inside:
-        if (
-            call.parent is not None
-            and len(parts[call.parent]) == 1
-            and call not in shape.folded
-        ):
-            # Of a chain of calls that comes to one thing, the outermost has the name that
-            # people know; else the innermost, around what happens.  Above it only the
-            # function of the thread is told, unless it does nothing but call the other.
-            end = _end_of_chain(call, parts)
-            comes_to_one = not any(isinstance(part, Call) for part in parts[end])
-            is_top = call.parent.parent is None
-            if comes_to_one or (is_top and call is not end):
+class _Shaper:
+    """Finds out how calls are told: ``of_all`` are the moments of ``execution``."""
+
+    def __init__(
+        self, shown: Sequence[Moment], of_all: Sequence[Moment], watched: Container[str]
+    ) -> None:
+        self.watched = watched
+        self.inside: dict[Call, list[Moment]] = {}
+        self.parts: dict[Call, list[Call | Moment]] = {}
+        for moment in shown:
+            for call in moment.call.outward():
+                self.inside.setdefault(call, []).append(moment)
+        for call in self.inside:
+            self.parts.setdefault(call, []).extend(
+                m for m in self.inside[call] if m.call is call
+            )
+            if call.parent is not None:
+                self.parts.setdefault(call.parent, []).append(call)
+        self.accesses: dict[Call, list[Moment]] = {}  # shown or not
+        for moment in of_all:
+            if moment.event.kind in ("load", "store") and moment.event.shared:
+                for call in moment.call.outward():
+                    self.accesses.setdefault(call, []).append(moment)
+
+    def shape(self) -> Shape:
+        """Fold the calls that are one thing, and silence those that only call another."""
+        shape = Shape()
+        for call in self.inside:
+            if call.parent is not None and (line := self.one_line(call)):
+                shape.folded[call] = line
+        for call in self.inside:
+            if call.parent is not None and self._is_silent(call, shape):
                 shape.silent.add(call)
-            else:
-                shape.silent.add(call.parent)
-    return shape
+        for call in self.inside:
+            # The function of a thread that only calls the one that matters.
+            if call.parent is None and isinstance(inner := self._only_part(call), Call):
+                if len(self.parts[inner]) > 1 and self._branches(inner):
+                    shape.silent.add(call)
+        return shape
 
+    def one_line(self, call: Call) -> str:
+        """The call as one line, or "" where it takes more."""
+        moments = self.inside[call]
+        if len({moment.step for moment in moments}) != 1:
+            return ""
+        kinds = [moment.event.kind for moment in moments]
+        if LOCK_FUNCTION.search(call.function) and "trace" not in kinds:
+            tried = f" -> {call.returned}" if "try" in call.function and call.returned else ""
+            return _named_lock(call, moments) + tried
+        within = [part for part in self.parts[call] if isinstance(part, Call)]
+        if kinds == ["load"]:
+            # A question: of functions that ask on, the innermost says best what it is.
+            asks = call.returned in TRUTH and all(c.returned not in TRUTH for c in within)
+            if not asks or len(self.accesses.get(call, [])) > 1:
+                return ""
+            return f"{call.title} -> {call.returned}"
+        event = moments[0].event
+        is_flag = kinds == ["store"] and not within and {event.old, event.new} == TRUTH
+        return call.title if is_flag and event.object not in self.watched else ""
 
-def _end_of_chain(call: Call, parts: dict[Call, list[Call | Moment]]) -> Call:
-    """The call inside, or this one, that does more than call another."""
-    while len(parts[call]) == 1 and isinstance(inner := parts[call][0], Call):
-        call = inner
-    return call
+    def _is_silent(self, call: Call, shape: Shape) -> bool:
+        """Is this a link of a chain of calls that needs no heading?
 
+        A chain ends where more than one call is told inside, or in what happens.  In the
+        first case its last function is told.  In the second it is the outermost, whose
+        name people know; and another if that one does much more than what is told.
+        """
+        first = self._first_of_chain(call)
+        end = self._end_of_chain(call)
+        if call in shape.folded:
+            return False
+        if self._branches(end):
+            return call is not end
+        if call is first or first.parent is None or end in shape.folded:
+            return call is not first
+        much = len({m.step for m in self.accesses.get(first, ())}) > MUCH
+        return not much or call is not self._only_about_it(first)
 
-def _one_line(
-    call: Call, moments: list[Moment], within: list[Call], watched: Container[str]
-) -> str:
-    """The call as one line, or "" where it takes more."""
-    if len({moment.step for moment in moments}) != 1:
-        return ""
-    kinds = [moment.event.kind for moment in moments]
-    if LOCK_FUNCTION.search(call.function) and "trace" not in kinds:
-        tried = f" -> {call.returned}" if "try" in call.function and call.returned else ""
-        return _named_lock(call, moments) + tried
-    if kinds == ["load"]:
-        # A question: of functions that ask on, the innermost says best what it is.
-        asks = call.returned in TRUTH and all(c.returned not in TRUTH for c in within)
-        return f"{call.title} -> {call.returned}" if asks else ""
-    event = moments[0].event
-    is_flag = kinds == ["store"] and not within and {event.old, event.new} == TRUTH
-    return call.title if is_flag and event.object not in watched else ""
+    def _only_about_it(self, first: Call) -> Call:
+        """The outermost call of a chain that does nothing but what is told of it."""
+        told = {moment.step for moment in self.inside[first]}
+        call = first
+        while isinstance(inner := self._only_part(call), Call):
+            call = inner
+            if {m.step for m in self.accesses.get(call, ())} <= told:
+                break
+        return call
+
+    def _only_part(self, call: Call) -> Call | Moment | None:
+        return self.parts[call][0] if len(self.parts[call]) == 1 else None
+
+    def _branches(self, call: Call) -> bool:
+        """Is more than one thing told inside, and one of them a call?"""
+        parts = self.parts[call]
+        return len(parts) > 1 and any(isinstance(part, Call) for part in parts)
+
+    def _first_of_chain(self, call: Call) -> Call:
+        while (parent := call.parent) is not None and self._only_part(parent) is call:
+            if parent.parent is None:
+                break
+            call = parent
+        return call
+
+    def _end_of_chain(self, call: Call) -> Call:
+        while isinstance(inner := self._only_part(call), Call):
+            call = inner
+        return call
 
 
 def _named_lock(call: Call, moments: list[Moment]) -> str:
@@ -148,7 +197,8 @@ class _Teller:
     ) -> None:
         self.execution, self.shown, self.shape = execution, shown, shape
         self.verbose = verbose
-        self.names = Names(e.object for step in execution.steps for e in step.events)
+        objects = (e.object for step in execution.steps for e in step.events)
+        self.names = Names(objects, short=not verbose)
         self.lines: list[Line] = []
         self.headed: set[Call] = set()
         self.last_process: dict[int, int] = {}

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from pagerace.report.diagram import WIDTH, diagram
 from pagerace.report.execution import Execution, Violation
 from pagerace.report.summary import Summary
-from pagerace.report.words import bounds_in_words, duration, places, plural, short_path, size
+from pagerace.report.words import (
+    bounds_in_words,
+    duration,
+    places,
+    plural,
+    short_path,
+    size,
+    telling_bounds,
+)
 
 PLACES_MAX = 120  # characters of places never executed before they are only counted
 
@@ -42,7 +50,8 @@ def text(summary: Summary, *, verbose: bool = False) -> str:
         body = failure(summary.execution, verbose=verbose)
         return "\n".join([body, _expected(summary), *(_details(summary) if verbose else [])])
     lines = [short(summary)]
-    if bounds := bounds_in_words(summary.bounds):
+    told = summary.bounds if verbose else telling_bounds(summary.bounds)
+    if bounds := bounds_in_words(told):
         lines += _item("bounds", bounds)
     lines += _item(
         "states",
@@ -80,7 +89,7 @@ def headline(summary: Summary) -> str:
 def failure(execution: Execution, *, verbose: bool = False) -> str:
     """An execution that violates something: header, diagram, why, search, replay."""
     parts = [header(execution), "", diagram(execution, verbose=verbose), ""]
-    parts += closing(execution)
+    parts += closing(execution, verbose=verbose)
     return "\n".join(parts)
 
 
@@ -115,18 +124,18 @@ def sentence(violation: Violation) -> str:
     return f"{known}: {violation.text}" if violation.text else known
 
 
-def closing(execution: Execution) -> list[str]:
+def closing(execution: Execution, *, verbose: bool = False) -> list[str]:
     """The lines under the diagram."""
     lines: list[str] = []
     if execution.why:
         lines += _wrap("Why: " + " ".join(execution.why))
-    lines += search_lines(execution)
+    lines += search_lines(execution, verbose=verbose)
     if command := replay_command(execution):
         lines.append(f"Replay: {command}")
     return lines
 
 
-def search_lines(execution: Execution) -> list[str]:
+def search_lines(execution: Execution, *, verbose: bool = False) -> list[str]:
     """How the execution was found, and within which bounds."""
     length = f"{plural(len(execution.steps), 'step')}, {_switches(execution.switches)}"
     search = execution.search
@@ -136,7 +145,8 @@ def search_lines(execution: Execution) -> list[str]:
         f"Search: shortest, {length}; {plural(search.states, 'state')} "
         f"in {duration(search.seconds)}"
     )
-    bounds = bounds_in_words(execution.bounds)
+    told = execution.bounds if verbose else telling_bounds(execution.bounds)
+    bounds = bounds_in_words(told)
     if not bounds:
         return [found + "."]
     return [found + ";", *_wrap(bounds + ".", " " * 8, " " * 8)]

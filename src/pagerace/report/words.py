@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
+
+# What a kernel developer counts, however many CPUs there are.
+MEMORY = re.compile(r"page|frame|folio|pte|pmd|pud|p4d|pgd|table|vma")
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -48,7 +52,12 @@ def plural(count: int, word: str) -> str:
     """``1 step``, ``1,204 steps``."""
     if count == 1:
         return f"1 {word}"
-    return f"{count:,} {word[:-1] + 'ies' if word.endswith('y') else word + 's'}"
+    if word.endswith("data"):
+        return f"{count:,} {word}"
+    if word.endswith("y") and word[-2:-1] not in tuple("aeiou"):
+        return f"{count:,} {word[:-1]}ies"
+    ending = "es" if word.endswith(("s", "x", "z", "ch", "sh")) else "s"
+    return f"{count:,} {word}{ending}"
 
 
 def bounds_in_words(bounds: Mapping[str, str]) -> str:
@@ -56,11 +65,20 @@ def bounds_in_words(bounds: Mapping[str, str]) -> str:
     parts: list[str] = []
     for name, value in bounds.items():
         if value.isdigit():
-            stem = name.removesuffix("s")
-            parts.append(f"{value} {stem}" if value == "1" else plural(int(value), stem))
+            stem = name if name.endswith("ss") else name.removesuffix("s")
+            parts.append(plural(int(value), stem.replace("_", " ")))
         else:
             parts.append(f"{name} {value}")
     return ", ".join(parts)
+
+
+def telling_bounds(bounds: Mapping[str, str]) -> dict[str, str]:
+    """Without the numbers of what there is one of for each CPU, unless it is memory."""
+    return {
+        name: value
+        for name, value in bounds.items()
+        if name == "CPUs" or value != bounds.get("CPUs") or MEMORY.search(name)
+    }
 
 
 def line_ranges(lines: Iterable[int]) -> str:

@@ -1,9 +1,9 @@
 """Every interleaving of a program: ``check`` searches, ``reproduce`` runs one of them.
 
-Start reading in ``check.py``; ``engine.py`` has the loops in which the time goes.
+Start reading in ``checker.py``; ``engine.py`` has the loops in which the time goes.
 """
 
-from pagerace.search.check import check
+from pagerace.search.checker import check
 from pagerace.search.replay import Mismatch
 from pagerace.search.reproduce import reproduce
 from pagerace.search.result import Result, TooManyChoices

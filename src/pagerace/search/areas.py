@@ -22,7 +22,6 @@ PAGE_BYTES = mmap.PAGESIZE
 # this flag on all the machines it runs on but a few, and Python knows it from 3.12 on.
 _LINUX_NORESERVE = 0x4000 if sys.platform == "linux" else 0
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", _LINUX_NORESERVE)
-_HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
 
 
 class Area:
@@ -51,14 +50,6 @@ class Area:
             return self.address + index * self.element
         elements: Any = self.view
         return ptr(elements, index)
-
-    def want_huge_pages(self) -> None:
-        """Ask for large pages where nothing is touched yet; the system may refuse."""
-        if _HUGE_PAGES is not None:
-            try:
-                self._map.madvise(_HUGE_PAGES)
-            except OSError:
-                return
 
     def close(self) -> None:
         """Give the memory back.  The area must not be used any more."""

@@ -19,8 +19,9 @@ from pagerace.compiler.layout import Layout
 from pagerace.compiler.state import Event
 from pagerace.report.execution import Violation
 from pagerace.search.loops import Loops
-from pagerace.search.nearest import Passing, Trials, nearest_passing
+from pagerace.search.nearest import Passing, Trials, nearest_passing, needs_no_race
 from pagerace.search.replay import Run
+from pagerace.search.telling import Telling
 from pagerace.search.violations import waiting_in
 
 _LOCK = re.compile(r"(^|_)(try|un)?lock(_|$)|^(down|up)_(read|write)")
@@ -67,14 +68,24 @@ class Explainer:
             return self._lock_order(run, violation)
         if switches == 0:
             return self._no_switch(run, violation)
-        passing = nearest_passing(run, Trials(self.program, self.layout, self.loops))
-        if passing is None:
-            return self._none_passes(run, violation, switches)
-        return self._between(run, passing, violation)
+        trials = Trials(self.program, self.layout, self.loops)
+        passing = nearest_passing(run, trials)
+        if passing is not None:
+            explanation = self._between(run, passing, violation)
+            if explanation is not None:
+                return explanation
+        if passing is None and needs_no_race(run, trials):
+            second = "It needs no race: run without any preemption it is violated too."
+        else:
+            later = "the switch" if switches == 1 else f"any one of the {switches} switches"
+            second = f"Delaying {later} gives no execution that passes."
+        return self._last_access(run, violation, second)
 
     # -- the sentences ----------------------------------------------------------------
 
-    def _between(self, run: Run, passing: Passing, violation: Violation) -> Explanation:
+    def _between(
+        self, run: Run, passing: Passing, violation: Violation
+    ) -> Explanation | None:
         """The access that came between two of the process that was preempted."""
         switch, process = passing.switch, run.moves[passing.switch - 1][0]
         later = next(
@@ -89,19 +100,24 @@ class Explainer:
         flat = [access for step in extra for access in step]
         between = _most_telling(window, after, flat, before)
         if between is None:
-            return self._none_passes(run, violation, 1)
+            return None
         after = next((a for a in reversed(flat) if a.conflicts(between)), after)
         first = next((a for a in reversed(before) if a.conflicts(between)), None)
         first = first or (_main(list(_accesses(run, switch - 1))) if before else None)
+        telling = Telling(run, violation)
+        if not any(a.conflicts(between) for a in before):
+            # What has come between is the end of it.  It began where somebody saw what
+            # the process had done so far.
+            first, between = _first_seen(telling, before, window) or (first, between)
         me, other = self._who(process), self._who(between.process)
-        sentence = f"{other} {self._did(between)}{self._at(between)}"
+        sentence = f"{other} {self._did(between, telling)}{self._at(between)}"
         last_noun = self._noun(after) if after is not None else "next step"
         if after is not None and after.process != process:
             last_noun = f"{self._who(after.process)}'s {last_noun}"
         elif first is None:
             last_noun = f"{me}'s {last_noun}"
         if first is not None:
-            sentence += f" between {me}'s {self._noun(first)} and {last_noun}."
+            sentence += f" between {me}'s {self._noun(first, telling)} and {last_noun}."
         else:
             sentence += f" before {last_noun}."
         both = "both" if first is not None else "on"
@@ -114,26 +130,26 @@ class Explainer:
             waits = self._waits(run)
             if waits:
                 sentence = f"{sentence[:-1]}; in the end {waits}."
-        ends = [between, after or first]
+        mine = after if after is not None and after.process == process else first
+        ends = [between, mine]
         if run.moves[-1][0] == process:
             ends.reverse()
         return Explanation([sentence, second], self._functions([a for a in ends if a]))
 
-    def _none_passes(self, run: Run, violation: Violation, switches: int) -> Explanation:
+    def _last_access(self, run: Run, violation: Violation, second: str) -> Explanation:
+        """For want of a better explanation: what happened last, and what it met."""
         last, previous = self._last_two(run)
         accesses = [a for a in (last, previous) if a is not None]
         if violation.slug in ("deadlock", "livelock") and (waits := self._waits(run)):
             first = f"{waits[0].upper()}{waits[1:]}."
-        elif last is not None and previous is not None:
-            first = (
-                f"{self._who(last.process)} {self._did(last)}{self._at(last)} "
-                f"after {self._who(previous.process)} {self._did(previous)}"
-                f"{self._at(previous)}."
-            )
-        else:
+        elif last is None:
             first = "The last step violates it."
-        later = "the switch" if switches == 1 else f"any single one of the {switches} switches"
-        second = f"Delaying {later} gives no execution that passes."
+        else:
+            first = f"{self._who(last.process)} {self._did(last)}{self._at(last)}"
+            if previous is not None:
+                first += f" after {self._who(previous.process)} {self._did(previous)}"
+                first += self._at(previous)
+            first += "."
         return Explanation([first, second], self._functions(accesses))
 
     def _no_switch(self, run: Run, violation: Violation) -> Explanation:
@@ -170,8 +186,11 @@ class Explainer:
             return f"CPU{item.cpu}"
         return f"{item.name} on CPU{item.cpu}"
 
-    def _did(self, access: _Access) -> str:
+    def _did(self, access: _Access, telling: Telling | None = None) -> str:
         event = access.event
+        question, answer = telling.question(event) if telling is not None else ("", "")
+        if question:
+            return f"found {question} {answer}"
         new = show.value(event.type, event.new or 0, self.objects)
         if event.kind == "load":
             return f"read {event.object} == {new}"
@@ -214,9 +233,8 @@ class Explainer:
         if not accesses:
             return None, None
         last = _main([a for a in accesses if a.process == accesses[-1].process][-2:])
-        others = [a for a in accesses if a.process != last.process]
-        conflicting = [a for a in others if a.conflicts(last)]
-        return last, (conflicting or others or [None])[-1]
+        others = [a for a in accesses if a.process != last.process and a.conflicts(last)]
+        return last, others[-1] if others else None
 
     def _functions(self, accesses: Sequence[_Access]) -> list[str]:
         names: list[str] = []
@@ -235,12 +253,34 @@ class Explainer:
             at = at.caller
         return where
 
-    def _noun(self, access: _Access) -> str:
+    def _noun(self, access: _Access, telling: Telling | None = None) -> str:
+        """``load of x (mm.py:5)``, or the call that it is in, where the diagram tells it."""
+        site = self._site(access.event.where)
+        if telling is not None and telling.tells(access.event) and access.is_store:
+            called = access.event.where
+            while called is not site and called.caller is not None:
+                if called.caller == site and not _LOCK.search(called.function):
+                    return f"{called.function}(){_place(site)}"
+                called = called.caller
         word = "store to" if access.is_store else "load of"
         return f"{word} {access.event.object}{self._at(access)}"
 
     def _at(self, access: _Access) -> str:
         return _place(self._site(access.event.where))
+
+
+def _first_seen(
+    telling: Telling, before: Sequence[_Access], window: Sequence[_Access]
+) -> tuple[_Access, _Access] | None:
+    """The first load in ``window`` of what a process had stored, and that store."""
+    for load in window:
+        if load.is_store or not telling.tells(load.event):
+            continue
+        stores = (a for a in reversed(before) if a.conflicts(load) and a.is_store)
+        store = next(stores, None)
+        if store is not None and store.event.new == load.event.new != store.event.old:
+            return store, load
+    return None
 
 
 def _most_telling(

@@ -23,6 +23,7 @@ CALL_SECONDS = 0.03
 FIRST_BUDGET = 4096  # states to expand in the first call
 LARGE_LEVEL = 8192  # states for which it pays to wake other workers
 CHUNKS_PER_WORKER = 8
+SHARD_GROUPS_PER_WORKER = 4
 PROGRESS_SECONDS = 0.2
 MEMORY_CHECK_SECONDS = 0.5
 
@@ -183,7 +184,6 @@ class Search:
         now = self.clock.seconds()
         if now - self._checked >= MEMORY_CHECK_SECONDS:
             self._checked = now
-            self.store.use_huge_pages_if_large()
             if self.memory.is_low():
                 return "system-memory"
         self._report(now)
@@ -269,8 +269,10 @@ class Search:
             store.shards.at(), store.control.at(), store.buffers.fills.at(), good
         ):
             return engine.NO_MEMORY
+        groups = min(engine.SHARDS, SHARD_GROUPS_PER_WORKER * self.team.size)
+        bounds = [engine.SHARDS * group // groups for group in range(groups + 1)]
         self.team.run(
-            lambda _, shard: store.insert(shard, store.buffers, good), engine.SHARDS
+            lambda _, group: store.insert(bounds[group], bounds[group + 1], good), groups
         )
         self.loops.count_states(store.shards.at(), store.control.at())
         control[engine.RANK] = reached[good - 1]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MODULES = (engine, tables, serial, backward, completion)
 ENTRIES = (
-    serial.run, engine.expand, tables.insert, tables.fits, serial.count_states,
+    serial.run, engine.expand, tables.insert_shards, tables.fits, serial.count_states,
     serial.next_level, engine.put, backward.index_marks, backward.mark_level,
     backward.choose_step, backward.inspect, completion.mark_complete,
     completion.settle_roots, completion.sweep,
@@ -40,7 +40,7 @@ class Loops:
 
     run: Callable[..., int]
     expand: Callable[..., int]
-    insert: Callable[..., None]
+    insert_shards: Callable[..., None]
     fits: Callable[..., int]
     count_states: Callable[..., None]
     next_level: Callable[..., int]

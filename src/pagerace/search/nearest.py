@@ -148,10 +148,7 @@ def nearest_passing(run: Run, trials: Trials) -> Passing | None:
     layout, moves = trials.layout, run.moves
     states = [run.starts[-1].state, *(outcome.state for outcome in run.outcomes)]
     end = time.monotonic() + SECONDS_MAX
-    for switch in reversed(range(1, len(moves))):
-        process = moves[switch - 1][0]
-        if moves[switch][0] == process:
-            continue
+    for switch in _switches(moves, trials.agents):
         words = layout.pack(states[switch])
         for longer in range(1, LONGER_MAX):
             for follow in (_same_order, _without_preemption):
@@ -166,6 +163,27 @@ def nearest_passing(run: Run, trials: Trials) -> Passing | None:
                 continue
             break
     return None
+
+
+def _switches(moves: Sequence[tuple[int, list[int]]], agents: Sequence[int]) -> list[int]:
+    """The numbers of the moves that change the process, in the order they are tried.
+
+    The last first; but those between threads tell more than those with an agent.
+    """
+    between_threads: list[int] = []
+    with_agent: list[int] = []
+    for switch in reversed(range(1, len(moves))):
+        before, after = moves[switch - 1][0], moves[switch][0]
+        if before != after:
+            special = before in agents or after in agents
+            (with_agent if special else between_threads).append(switch)
+    return between_threads + with_agent
+
+
+def needs_no_race(run: Run, trials: Trials) -> bool:
+    """Is something violated too if every process runs as far as it can, in order?"""
+    trials.start(trials.layout.pack(run.starts[-1].state))
+    return not trials.finish() and trials.violated
 
 
 Follow = Callable[[Trials, Sequence[tuple[int, Choices]]], None]

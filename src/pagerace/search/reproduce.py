@@ -7,7 +7,7 @@ from pagerace.compiler.ir import Program
 from pagerace.compiler.layout import Layout
 from pagerace.report.execution import Execution, Violation
 from pagerace.search import violations
-from pagerace.search.check import check, execution_of
+from pagerace.search.checker import check, execution_of
 from pagerace.search.explain import Explainer
 from pagerace.search.loops import interpreted_loops
 from pagerace.search.replay import Run, take_groups

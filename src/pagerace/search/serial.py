@@ -37,7 +37,7 @@ from pagerace.search.engine import (
     VIOLATED,
     expand,
 )  # fmt: skip
-from pagerace.search.tables import fits, insert
+from pagerace.search.tables import fits, insert_shards
 
 
 def count_states(shards: ptr[u64], control: ptr[u64]) -> None:
@@ -112,8 +112,9 @@ def run(
             if fits(shards, control, fill, 1) == 0:
                 tally[SEEN] = seen
                 return NO_MEMORY
-            for shard in range(SHARDS):
-                insert(states, tables, forward, shards, control, shard, buffer, fill, 1)
+            insert_shards(
+                states, tables, forward, shards, control, 0, SHARDS, buffer, fill, 1
+            )
             count_states(shards, control)
             budget -= reached - rank
             control[RANK] = reached

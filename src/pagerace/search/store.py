@@ -8,7 +8,7 @@ from pagerace.search import engine
 from pagerace.search.areas import PAGE_BYTES, Area
 from pagerace.search.loops import Loops
 
-LEVELS_MAX = 1 << 22
+LEVELS_MAX = 1 << 20
 STATES_LIMIT = engine.SHARDS * (engine.INDEX_MASK - 1)
 
 # Records of room per shard in a buffer: with 2 words a state the whole buffer stays in
@@ -17,9 +17,6 @@ FIRST_CAPACITY = 256
 
 # Of the memory bound for what is not the states: the marks of a backward search.
 MARKS_SHARE, MARKS_BYTES = 8, 256 << 20
-
-HUGE_PAGES_FROM = 64 << 20  # bytes of states; before that they cost more than they give
-HUGE_PAGES_SLACK = 400 << 20  # that they may take beyond what is used
 
 _SHARD_SLACK = 1.25  # shards fill evenly; this is room for chance
 _SHARD_EXTRA = 4096
@@ -69,12 +66,11 @@ class Store:
         self.marks_bytes = min(MARKS_BYTES, memory_bytes // MARKS_SHARE)
         page_slack = 4 * engine.SHARDS * PAGE_BYTES
         self.memory_bytes = max(0, memory_bytes - self.marks_bytes - page_slack)
+        self.levels = Area((LEVELS_MAX + 4) * engine.SHARDS, "I", native=self.native)
         self._reserve()
         self.shards = Area(engine.SHARDS * engine.ROW, "Q", native=self.native)
-        self.levels = Area((LEVELS_MAX + 4) * engine.SHARDS, "I", native=self.native)
         self.control = Area(engine.CONTROL_WORDS, "Q", native=self.native)
         self.buffers = Buffers(words, 1, FIRST_CAPACITY, native=self.native)
-        self.huge_pages = False
         control = self.control.view
         control[engine.STRIDE] = self.stride
         control[engine.TABLE_STRIDE] = self.table_stride
@@ -110,8 +106,6 @@ class Store:
     def limit_memory(self) -> None:
         """Tell the loops how much memory there is beside the buffers."""
         left = self.memory_bytes - self.buffers.bytes
-        if self.huge_pages:
-            left -= HUGE_PAGES_SLACK
         self.control.view[engine.MEMORY_MAX] = max(0, left)
 
     def start(self, words: Sequence[int]) -> None:
@@ -124,18 +118,19 @@ class Store:
             first.at(), 0, buffers.records.at(), buffers.fills.at(), buffers.capacity
         )
         first.close()
+        self.insert(0, engine.SHARDS, 1)
         for shard in range(engine.SHARDS):
-            self.insert(shard, buffers, 1)
             end = self.shards.view[shard * engine.ROW + engine.COUNT]
             self.shards.view[shard * engine.ROW + engine.END] = end
             self.levels.view[engine.SHARDS + shard] = end
         control[engine.SIZE] = control[engine.STATES] = 1
 
-    def insert(self, shard: int, buffers: Buffers, chunks: int) -> None:
-        """Store what the first ``chunks`` chunks have for one shard."""
-        self.loops.insert(
+    def insert(self, first_shard: int, last_shard: int, chunks: int) -> None:
+        """Store what the first ``chunks`` chunks have for some shards."""
+        self.loops.insert_shards(
             self.states.at(), self.tables.at(), self.forward.at(), self.shards.at(),
-            self.control.at(), shard, buffers.records.at(), buffers.fills.at(), chunks,
+            self.control.at(), first_shard, last_shard, self.buffers.records.at(),
+            self.buffers.fills.at(), chunks,
         )  # fmt: skip
 
     def set_buffers(self, chunks: int, capacity: int) -> None:
@@ -143,18 +138,6 @@ class Store:
         self.buffers.close()
         self.buffers = Buffers(self.words, chunks, capacity, native=self.native)
         self.control.view[engine.CAPACITY] = capacity
-        self.limit_memory()
-
-    def use_huge_pages_if_large(self) -> None:
-        """Large pages save time once there are many states, and memory to spare."""
-        control = self.control.view
-        if self.huge_pages or self.state_bytes < HUGE_PAGES_FROM:
-            return
-        if control[engine.MEMORY_MAX] < 8 * HUGE_PAGES_SLACK:
-            return
-        self.huge_pages = True
-        self.states.want_huge_pages()
-        self.tables.want_huge_pages()
         self.limit_memory()
 
     def size_of_level(self, depth: int) -> int:
@@ -171,10 +154,6 @@ class Store:
     @property
     def depth(self) -> int:
         return self.control.view[engine.DEPTH]
-
-    @property
-    def state_bytes(self) -> int:
-        return self.number * self.words * 8
 
     @property
     def bytes(self) -> int:

@@ -171,6 +171,23 @@ def insert_part(
     row[COUNT] = count
 
 
+def insert_shards(
+    states: ptr[u64],
+    tables: ptr[u32],
+    forward: ptr[u32],
+    shards: ptr[u64],
+    control: ptr[u64],
+    first_shard: u64,
+    last_shard: u64,
+    buffers: ptr[u64],
+    fills: ptr[u64],
+    chunks: u64,
+) -> None:
+    """Store what ``chunks`` buffers, one after another, hold for some shards."""
+    for shard in range(first_shard, last_shard):
+        insert(states, tables, forward, shards, control, shard, buffers, fills, chunks)
+
+
 def insert(
     states: ptr[u64],
     tables: ptr[u32],

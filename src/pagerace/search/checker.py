@@ -116,6 +116,7 @@ class _Checker:
         if goal is None:
             return covered
         try:
+            self.interrupt.seen = False  # it ended the search; the next ends this too
             return self._violated(goal, covered)
         except Interrupted:
             reason = "interrupted while the violation that was found was traced back"

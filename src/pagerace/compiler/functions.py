@@ -1,0 +1,289 @@
+"""Functions: signatures, parameters, and calls that are inlined or kept."""
+
+from __future__ import annotations
+
+import ast
+import types
+import typing
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pagerace.compiler import ir
+from pagerace.compiler.builder import Static, Value
+from pagerace.compiler.calls import Calls
+from pagerace.compiler.diagnostic import Diagnostic
+from pagerace.compiler.ir import NONE, Const, Operand, Scalar, Where
+from pagerace.compiler.kinds import describe
+from pagerace.compiler.loops import Loops
+from pagerace.compiler.memory import Memory
+from pagerace.compiler.source import Edits, call_as_written
+
+
+@dataclass
+class Scope:
+    """One function being lowered: where ``return`` goes, and what must run before."""
+
+    result: Scalar
+    exit: int
+    returns: list[tuple[int, Operand | None]] = field(
+        default_factory=list["tuple[int, Operand | None]"]
+    )
+    cleanups: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    # (continue target, break target, number of cleanups outside the loop)
+    loops: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
+
+
+class Functions(Loops, Calls):
+    """Lowers whole functions; a subclass adds statements."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        diagnostics: list[Diagnostic],
+        edits: Edits,
+        *,
+        direct: bool = False,
+    ) -> None:
+        super().__init__(memory, diagnostics)
+        self.edits, self.direct = edits, direct
+        self.stack: list[types.FunctionType] = []
+        self.wanted: dict[str, types.FunctionType] = {}
+        self.globals: dict[str, Any] = {}
+        self.variables: dict[str, Any] = {}
+        self.scope = Scope(NONE, -1)
+        self.tree: ast.FunctionDef
+
+    # -- functions --------------------------------------------------------------
+
+    def signature(
+        self, function: types.FunctionType, tree: ast.FunctionDef
+    ) -> tuple[list[tuple[str, Scalar]], Scalar]:
+        """Parameter names and types, and the result's type."""
+        arguments = tree.args
+        if arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.defaults:
+            self.fail(
+                tree,
+                "unsupported-statement",
+                f"{function.__name__}() has parameters of a kind the kernel has not",
+                help="plain parameters without defaults",
+            )
+        hints = self._hints(function, tree)
+        parameters: list[tuple[str, Scalar]] = []
+        for argument in arguments.args:
+            if argument.arg not in hints and argument.arg == "self":
+                cls: Any = function.__globals__.get(function.__qualname__.split(".")[0])
+                parameters.append(("self", self.memory.reference(cls, False)))
+            elif argument.arg not in hints:
+                self.fail(
+                    argument,
+                    "missing-annotation",
+                    f"parameter {argument.arg!r} of {function.__name__}() has no type",
+                    help=f"{argument.arg}: u8",
+                )
+            else:
+                parameters.append((argument.arg, self.hint(argument, hints[argument.arg])))
+        if "return" not in hints:
+            self.fail(
+                tree,
+                "missing-annotation",
+                f"{function.__name__}() has no result type",
+                help="a function that returns nothing ends in `-> None:`",
+            )
+        result = self.hint(tree.returns or tree, hints["return"])
+        return parameters, result
+
+    def _hints(self, function: types.FunctionType, tree: ast.FunctionDef) -> dict[str, Any]:
+        """Annotations, strings resolved.  A wrong one is a mistake of the author's."""
+        cached = function.__dict__.get("_pagerace_hints")
+        if cached is not None:
+            return cached
+        try:
+            hints = typing.get_type_hints(function, include_extras=True)
+        except (NameError, AttributeError, TypeError, SyntaxError) as error:
+            self.fail(
+                tree,
+                "unknown-type",
+                f"an annotation of {function.__name__}() is wrong",
+                label=str(error),
+            )
+        function.__dict__["_pagerace_hints"] = hints
+        return hints
+
+    def hint(self, node: ast.AST, hint: Any) -> Scalar:
+        scalar = self.memory.scalar(hint)
+        if scalar is None:
+            name = getattr(hint, "__name__", str(hint))
+            self.fail(
+                node,
+                "unknown-type",
+                f"{name} is not a type of kernel Python",
+                help="u1 to u64, s8 to s64, int, bool, an Enum, a BitStruct, a Struct",
+            )
+        return scalar
+
+    @contextmanager
+    def entered(self, function: types.FunctionType, caller: Where | None) -> Any:
+        """Names, places and the call stack of ``function`` while its body is lowered."""
+        saved: Any = (
+            self.globals,
+            self.variables,
+            self.scope,
+            self.file,
+            self.function,
+            self.caller,
+            getattr(self, "tree", None),
+        )
+        self.stack.append(function)
+        self.globals, self.variables = function.__globals__, {}
+        self.file, self.function = function.__code__.co_filename, function.__name__
+        self.caller = caller
+        try:
+            self.tree = self.edits.tree(function)
+            yield self.tree
+        finally:
+            self.stack.pop()
+            (
+                self.globals,
+                self.variables,
+                self.scope,
+                self.file,
+                self.function,
+                self.caller,
+                self.tree,
+            ) = saved
+
+    def inline(self, node: ast.Call, function: types.FunctionType) -> Value:
+        where = self.where(node)
+        if function in self.stack:
+            path = " -> ".join(f.__name__ for f in [*self.stack, function])
+            self.fail(
+                node,
+                "recursion",
+                f"{function.__name__}() calls itself",
+                label=path,
+                help="write it as a loop: kernel stacks are small",
+            )
+        saved_tree = self.edits.tree(function)
+        with self._signature_place(function):
+            parameters, result = self.signature(function, saved_tree)
+        operands = self._bind(node, function, parameters)
+        if self.direct:
+            return self._plain_call(node, function, operands, result)
+        self.emit(ir.Note("call", call_as_written(node, function), (), where))
+        with self.entered(function, where) as tree:
+            self.bind_parameters(tree, parameters, operands)
+            value = self.body(tree, result)
+        return value
+
+    @contextmanager
+    def _signature_place(self, function: types.FunctionType) -> Any:
+        saved = (self.file, self.function)
+        self.file, self.function = function.__code__.co_filename, function.__name__
+        try:
+            yield
+        finally:
+            self.file, self.function = saved
+
+    def _bind(
+        self, node: ast.Call, function: types.FunctionType, parameters: list[tuple[str, Scalar]]
+    ) -> list[Operand]:
+        given: dict[str, ast.expr] = dict(
+            zip((p for p, _ in parameters), node.args, strict=False)
+        )
+        for keyword in node.keywords:
+            given[keyword.arg or ""] = keyword.value
+        names = [name for name, _ in parameters]
+        if len(node.args) > len(names) or sorted(given) != sorted(names):
+            wanted = ", ".join(names) or "no arguments"
+            self.fail(
+                node,
+                "wrong-arguments",
+                f"{function.__name__}() takes {wanted}; got {len(node.args)} values"
+                + "".join(f", {k.arg}" for k in node.keywords),
+            )
+        return [self.operand(given[name], scalar) for name, scalar in parameters]
+
+    def bind_parameters(
+        self,
+        tree: ast.FunctionDef,
+        parameters: list[tuple[str, Scalar]],
+        operands: list[Operand],
+    ) -> None:
+        """A parameter is its argument's value; a copy only where it is assigned to."""
+        changed = assigned_names(tree)
+        for (name, scalar), operand in zip(parameters, operands, strict=True):
+            if name in changed:
+                variable = self.register(scalar, name)
+                self.emit(ir.Op(variable, "convert", (operand,), self.where(tree)))
+                self.variables[name] = variable
+            else:
+                self.variables[name] = operand
+
+    def body(self, tree: ast.FunctionDef, result: Scalar) -> Value:
+        """Lower a function's body up to a common exit; the value it returns."""
+        self.scope = scope = Scope(result, self.new_block())
+        mistakes = len(self.diagnostics)
+        self.block(tree.body)
+        complete = len(self.diagnostics) == mistakes
+        if complete and result != NONE and self._falls_through(tree):
+            self.fail(
+                tree,
+                "missing-return",
+                f"{tree.name}() can end without a result",
+                label=f"returns {describe(result)}",
+                help="every path needs a return",
+            )
+        self.jump(scope.exit, scope.exit)
+        values = [value for _, value in scope.returns if value is not None]
+        if not values:
+            return Static(None) if result == NONE else Const(0, result)
+        if len(values) == 1 or all(v == values[0] and isinstance(v, Const) for v in values):
+            return values[0]
+        merged = self.register(result)
+        for block, value in scope.returns:
+            assert value is not None
+            last = self.code.blocks[block].instructions
+            last.append(ir.Op(merged, "convert", (value,), self.where(tree)))
+        return merged
+
+    def _falls_through(self, tree: ast.FunctionDef) -> bool:
+        """Can the end of the body be reached?  Looks at the graph, not at the text."""
+        targets: set[int] = {0}
+        pending = [0]
+        while pending:
+            terminator = self.code.blocks[pending.pop()].terminator
+            if isinstance(terminator, ir.Jump):
+                successors = [terminator.target]
+            elif isinstance(terminator, ir.Branch):
+                successors = [terminator.then, terminator.other]
+            else:
+                successors = []
+            for successor in successors:
+                if successor not in targets:
+                    targets.add(successor)
+                    pending.append(successor)
+        return self.current in targets
+
+    def _plain_call(
+        self,
+        node: ast.Call,
+        function: types.FunctionType,
+        operands: list[Operand],
+        result: Scalar,
+    ) -> Value:
+        if not function.__dict__.get("external"):
+            self.wanted[function.__name__] = function
+        destination = None if result == NONE else self.register(result)
+        self.emit(ir.Call(destination, function.__name__, tuple(operands), self.where(node)))
+        return Static(None) if destination is None else destination
+
+
+def assigned_names(tree: ast.AST) -> set[str]:
+    """Names that are assigned to somewhere inside."""
+    return {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
