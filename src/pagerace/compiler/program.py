@@ -18,7 +18,7 @@ from pagerace.compiler.memory import GlobalObject, Memory, reachable
 from pagerace.compiler.private import promote
 from pagerace.compiler.source import Edits, function_tree, resolve_name
 from pagerace.lang.protocol import Function, Protocol, Thread
-from pagerace.lang.structures import Pool, bound, resolve_length
+from pagerace.lang.structures import Pool, bound
 
 CPUS_MAX = 64
 LOCKS_MAX = 64
@@ -26,8 +26,8 @@ LOCKS_MAX = 64
 
 def compile_protocol(protocol: Protocol, name: str = "") -> Program:
     """Compile a claim.  Raises CompileError with every mistake that was found."""
-    with bound(*protocol.config):
-        return _Compilation(protocol, name).run()
+    with bound(*protocol.config) as parameters:
+        return _Compilation(protocol, name, parameters).run()
 
 
 def compile_function(function: Function) -> tuple[Code, list[ir.Family]]:
@@ -117,8 +117,11 @@ class _skipping:
 class _Compilation:
     """What is known while one protocol is compiled."""
 
-    def __init__(self, protocol: Protocol, name: str) -> None:
+    def __init__(
+        self, protocol: Protocol, name: str, parameters: dict[tuple[type, str], Any]
+    ) -> None:
         self.protocol, self.name = protocol, name
+        self.parameters = parameters  # those that have been read so far
         self.memory = Memory()
         self.diagnostics: list[Diagnostic] = []
         self.edits = Edits(protocol.edits)
@@ -288,18 +291,19 @@ class _Compilation:
                 error.check.text,
             )
         except interpreter.EndlessLoop as error:
+            message = "a loop without end that touches nothing"
             if error.where is not None:
-                self._at(
-                    error.where, "endless-loop", "a loop without end that touches nothing", ""
-                )
+                self._at(error.where, "endless-loop", message, "")
+            else:
+                self._refuse("endless-loop", message, "")
         if self.diagnostics:
             raise CompileError(self.diagnostics)
 
     def _bounds(self, cpus: list[int]) -> dict[str, str]:
         bounds = {"CPUs": str(len(set(cpus)))}
-        for item in self.memory.kept:
-            if isinstance(item, Pool):
-                bounds[item.cls.__name__.lower()] = str(resolve_length(item.length))
+        for (_, name), value in self.parameters.items():
+            if name != "cpus" and isinstance(value, int) and not isinstance(value, bool):
+                bounds[name] = str(value)
         bounds["switches"] = "unbounded"
         bounds["order"] = "sc"
         return bounds

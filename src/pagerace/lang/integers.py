@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-__all__ = [
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     *(f"u{bits}" for bits in range(1, 65)),
     *(f"s{bits}" for bits in (8, 16, 32, 64)),
 ]

@@ -357,16 +357,20 @@ def per_thread(cls: type[S]) -> PerThread[S]:
 
 
 _bound: dict[Any, Any] = {}
+_read: dict[tuple[type, str], Any] = {}
 
 
 class ConfigMeta(type):
     """``Machine.cpus`` reads the value that is bound now, else the class's default."""
 
     def __getattribute__(cls, name: str) -> Any:
-        is_bound = not name.startswith("_") and _bound.get(cls) is not None
-        if is_bound and name in field_types(cls):
-            return object.__getattribute__(_bound[cls], name)
-        return super().__getattribute__(name)
+        if name.startswith("_") or name not in field_types(cls):
+            return super().__getattribute__(name)
+        known = _bound.get(cls)
+        holder = super() if known is None else known
+        value = holder.__getattribute__(name)
+        _read[cls, name] = value
+        return value
 
 
 @dataclass_transform(kw_only_default=True)
@@ -399,12 +403,16 @@ class Config(metaclass=ConfigMeta):
 
 
 @contextlib.contextmanager
-def bound(*configs: Config) -> Generator[None]:
-    """Bind parameters while plain Python or the compiler runs what is inside."""
-    saved = dict(_bound)
-    _bound.update({type(config): config for config in configs})
+def bound(*configs: Config) -> Generator[dict[tuple[type, str], Any]]:
+    """Bind parameters while plain Python or the compiler runs what is inside.
+
+    Gives (class, parameter) -> value of those that have been read, as they are read.
+    """
+    global _bound, _read
+    saved = _bound, _read
+    _bound = _bound | {type(config): config for config in configs}
+    _read = {}
     try:
-        yield
+        yield _read
     finally:
-        _bound.clear()
-        _bound.update(saved)
+        _bound, _read = saved

@@ -82,6 +82,7 @@ class _Slice:
                 break
         if not self.kept:
             self.kept = {i for cell in self.cells.values() for i in cell if self._is_told(i)}
+        self._keep_objects()
         self._drop_repeated()
         self._keep_locks()
         self._keep_others()
@@ -167,6 +168,22 @@ class _Slice:
         if following is not None and not self._is_own(following, number):
             self._keep_store(following, missed=True)
             self._keep_late_load(number, following)
+
+    def _keep_objects(self) -> None:
+        """Keep where objects come from, and what is done to those that get lost.
+
+        An object gets lost where a process overwrites the reference that another made.
+        """
+        for number in sorted(self.kept):
+            event, source = self.moments[number].event, self._source(number)
+            if event.kind != "store" or event.old == event.new:
+                continue
+            if source is not None and not self._is_own(source, number):
+                for cell, writes in self.writes.items():
+                    if cell.startswith(f"{event.old}."):
+                        self.kept.update(i for i in writes if self._is_told(i))
+            for name in (event.old, event.new):
+                self.kept.update(self.writes.get(f"{name}{ALLOCATED}", ()))
 
     def _keep_late_load(self, number: int, missed: int) -> None:
         """Keep the load by which a process sees, too late, what it has missed."""
@@ -265,14 +282,31 @@ class _Slice:
             load = self.moments[other]
             if load.event.kind != "load":
                 continue
-            is_near = load.step == moment.step or load.call is moment.call
+            if load.event.object.endswith(ALLOCATED):
+                continue
             if self._is_direct(other, number) and not self._is_counting(other):
                 if self._source(other) is not None or self._is_candidate(other):
                     yield other
-            elif self._is_candidate(other) and (
-                is_near or (_reaches(load.call, around) and self._is_news_at(other, number))
+            elif self._is_checked_first(other, number) or self._is_decisive(
+                other, number, around
             ):
                 yield other
+
+    def _is_decisive(self, load: int, number: int, around: set[Call]) -> bool:
+        """May a load, near by or in a call that returned, have decided what is done later?"""
+        a, b = self.moments[load], self.moments[number]
+        if not self._is_candidate(load):
+            return False
+        if a.step == b.step or a.call is b.call:
+            return True
+        return _reaches(a.call, around) and self._is_news_at(load, number)
+
+    def _is_checked_first(self, load: int, number: int) -> bool:
+        """Does a call look at a shared cell before it writes there?"""
+        a, b, cell = self.moments[load], self.moments[number], self._cell(load)
+        several = len(self._processes(cell)) > 1 and lock_call(a.call) is None
+        same = cell == self._cell(number) and not self._is_counting(load)
+        return a.call is b.call and several and same
 
     def _is_news_at(self, load: int, number: int) -> bool:
         """Is what a load saw from another process, or out of date at a later event?"""
@@ -301,6 +335,8 @@ class _Slice:
             several = len(self._processes(self._cell(number))) > 1
             return event.old != event.new and several and not self._is_counting(number)
         if lock_call(moment.call) is not None or self._is_counting(number):
+            return False
+        if event.object.endswith(ALLOCATED):
             return False
         if self._is_from_other(number):
             return True
