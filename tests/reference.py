@@ -90,11 +90,11 @@ def _look(program: Program, state: State, depth: int, found: Reference) -> bool:
         if property.kind == "at_end" and not done:
             continue
         holds = interpreter.evaluate(program, property, state)
-        if property.kind == "sometimes":
-            if holds is True:
-                found.reached.add(property.name)
-        elif isinstance(holds, Check) or not holds:
+        # A check that fails inside is a mistake in any property, a ``sometimes`` too.
+        if isinstance(holds, Check) or (not holds and property.kind != "sometimes"):
             found.violated(property.name, depth)
+        elif holds and property.kind == "sometimes":
+            found.reached.add(property.name)
     return done
 
 

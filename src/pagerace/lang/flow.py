@@ -76,4 +76,3 @@ def smp_processor_id() -> int:
 
 def lock_order(lock_number: int, held: int) -> None:
     """Record for the lock-order detector: taken while ``held`` (a bit mask) was held."""
-
