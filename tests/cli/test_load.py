@@ -113,7 +113,7 @@ BROKEN = {
         "from pagerace.lang import Config\n\nclass M(Config):\n    cpus: int = 2\n\nM(cpu=3)\n"
     ),
     "no claim": "x = 1\n",
-    "wrong call": "from pagerace.lang import protocol\nclaim = protocol(thread=[])\n",
+    "wrong call": "from pagerace.lang import protocol\nclaim = protocol(5)\n",
 }
 
 

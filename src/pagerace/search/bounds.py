@@ -156,6 +156,10 @@ class Clock:
         self._start = time.monotonic()
         self.time_max = time_max
 
+    def restart(self) -> None:
+        """Count from now on."""
+        self._start = time.monotonic()
+
     def seconds(self) -> float:
         return time.monotonic() - self._start
 

@@ -93,6 +93,7 @@ class _Checker:
 
     def run(self, progress: Callable[[str, float], object] | None) -> Result:
         """The whole search."""
+        self.clock.restart()  # the steps are compiled: what is counted is the search
         initial = interpreter.initial(self.program)
         self.store.start(self.layout.pack(initial))
 
