@@ -126,7 +126,6 @@ def mutated(target: Target, mutant: str) -> Target:
         edits=target.protocol.edits + change.edits,
         expect=Expect(change.killed_by),
         mutants={},
-        regress="",
     )
     return dataclasses.replace(
         target, address=f"{target.address}[{mutant}]", protocol=protocol, mutant=mutant

@@ -125,7 +125,6 @@ class Protocol:
     title: str = ""
     kernel: str = ""
     commit: str = ""
-    regress: str = ""
     file: str = ""
     line: int = 0
 
@@ -159,7 +158,6 @@ def protocol(
     title: str = "",
     kernel: str = "",
     commit: str = "",
-    regress: str = "",
 ) -> Protocol:
     """Describe a claim.
 
@@ -167,7 +165,6 @@ def protocol(
     every state in which all threads have returned; each ``sometimes`` must hold in at
     least one state.  ``config`` binds compile-time parameters.  ``kernel`` is the file
     and function of the kernel, ``commit`` the commit that settled the matter.
-    ``regress`` is a schedule that is tried before the search.
     """
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     return Protocol(
@@ -182,7 +179,6 @@ def protocol(
         title=title,
         kernel=kernel,
         commit=commit,
-        regress=regress,
         file=frame.f_code.co_filename,
         line=frame.f_lineno,
     )
