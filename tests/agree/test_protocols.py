@@ -14,7 +14,8 @@ from tests.compiler.native.test_stepped import Runner
 
 BENCH = Path(__file__).parents[2] / "bench" / "delayed_rmap.py"
 TARGETS = {
-    target.address: target for target in targets_of([*built_in_names(), str(BENCH)], mutants=True)
+    target.address: target
+    for target in targets_of([*built_in_names(), str(BENCH)], mutants=True)
 }
 WALKS = 3
 STEPS = 60

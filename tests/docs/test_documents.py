@@ -10,7 +10,7 @@ import pytest
 from tests.docs.documents import UPDATE, _replace, comparable, execute, sessions
 from tests.tidy.sources import ROOT
 
-DOCUMENTS = ["README.md", "docs/tutorial.md"]
+DOCUMENTS = ["README.md", "docs/tutorial.md", "docs/kernel-python.md"]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

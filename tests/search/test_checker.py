@@ -173,7 +173,7 @@ from pagerace import search
 from tests.search import samples
 result = search.check(samples.program("endless_work"), memory_max={bound}, workers={workers})
 assert result.verdict == "inconclusive", result
-assert result.reason == "stopped at 200 MiB (--memory-max) of memory", result.reason
+assert result.reason == "stopped at 256 MiB (--memory-max) of memory", result.reason
 assert result.bytes > 50 << 20
 status = Path("/proc/self/status").read_text()
 print(int(status.split("VmHWM:")[1].split()[0]) * 1024)  # the peak
@@ -182,7 +182,7 @@ print(int(status.split("VmHWM:")[1].split()[0]) * 1024)  # the peak
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_memory(workers: int) -> None:
-    bound = 200 << 20
+    bound = 256 << 20
     done = subprocess.run(
         [sys.executable, "-c", MEMORY.format(bound=bound, workers=workers)],
         capture_output=True, text=True, check=False, cwd=ROOT,

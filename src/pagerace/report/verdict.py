@@ -16,7 +16,6 @@ from pagerace.report.words import (
     plural,
     short_path,
     size,
-    telling_bounds,
 )
 
 PLACES_MAX = 120  # characters of places never executed before they are only counted
@@ -50,8 +49,7 @@ def text(summary: Summary, *, verbose: bool = False) -> str:
         body = failure(summary.execution, verbose=verbose)
         return "\n".join([body, _expected(summary), *(_details(summary) if verbose else [])])
     lines = [short(summary)]
-    told = summary.bounds if verbose else telling_bounds(summary.bounds)
-    if bounds := bounds_in_words(told):
+    if bounds := bounds_in_words(summary.bounds):
         lines += _item("bounds", bounds)
     lines += _item(
         "states",
@@ -145,8 +143,7 @@ def search_lines(execution: Execution, *, verbose: bool = False) -> list[str]:
         f"Search: shortest, {length}; {plural(search.states, 'state')} "
         f"in {duration(search.seconds)}"
     )
-    told = execution.bounds if verbose else telling_bounds(execution.bounds)
-    bounds = bounds_in_words(told)
+    bounds = bounds_in_words(execution.bounds)
     if not bounds:
         return [found + "."]
     return [found + ";", *_wrap(bounds + ".", " " * 8, " " * 8)]

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
-
-# What a kernel developer counts, however many CPUs there are.
-MEMORY = re.compile(r"page|frame|folio|pte|pmd|pud|p4d|pgd|table|vma")
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -70,15 +66,6 @@ def bounds_in_words(bounds: Mapping[str, str]) -> str:
         else:
             parts.append(f"{name} {value}")
     return ", ".join(parts)
-
-
-def telling_bounds(bounds: Mapping[str, str]) -> dict[str, str]:
-    """Without the numbers of what there is one of for each CPU, unless it is memory."""
-    return {
-        name: value
-        for name, value in bounds.items()
-        if name == "CPUs" or value != bounds.get("CPUs") or MEMORY.search(name)
-    }
 
 
 def line_ranges(lines: Iterable[int]) -> str:
