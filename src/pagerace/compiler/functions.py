@@ -16,6 +16,7 @@ from pagerace.compiler.calls import Calls
 from pagerace.compiler.diagnostic import Diagnostic
 from pagerace.compiler.ir import NONE, Const, Operand, Scalar, Where
 from pagerace.compiler.kinds import describe
+from pagerace.compiler.liveness import successors
 from pagerace.compiler.loops import Loops
 from pagerace.compiler.memory import Memory
 from pagerace.compiler.source import Edits, call_as_written
@@ -225,9 +226,10 @@ class Functions(Loops, Calls):
         """Lower a function's body up to a common exit; the value it returns."""
         self.scope = scope = Scope(result, self.new_block())
         mistakes = len(self.diagnostics)
+        start = self.current
         self.block(tree.body)
         complete = len(self.diagnostics) == mistakes
-        if complete and result != NONE and self._falls_through(tree):
+        if complete and result != NONE and self._falls_through(start):
             self.fail(
                 tree,
                 "missing-return",
@@ -248,23 +250,16 @@ class Functions(Loops, Calls):
             last.append(ir.Op(merged, "convert", (value,), self.where(tree)))
         return merged
 
-    def _falls_through(self, tree: ast.FunctionDef) -> bool:
-        """Can the end of the body be reached?  Looks at the graph, not at the text."""
-        targets: set[int] = {0}
-        pending = [0]
+    def _falls_through(self, start: int) -> bool:
+        """Is the end of the body reached from its ``start``?  By the graph, not the text."""
+        reached = {start}
+        pending = [start]
         while pending:
             terminator = self.code.blocks[pending.pop()].terminator
-            if isinstance(terminator, ir.Jump):
-                successors = [terminator.target]
-            elif isinstance(terminator, ir.Branch):
-                successors = [terminator.then, terminator.other]
-            else:
-                successors = []
-            for successor in successors:
-                if successor not in targets:
-                    targets.add(successor)
-                    pending.append(successor)
-        return self.current in targets
+            new = set(successors(terminator)) - reached
+            reached |= new
+            pending.extend(new)
+        return self.current in reached
 
     def _plain_call(
         self,
