@@ -174,6 +174,45 @@ endless = protocol(
     threads=[thread(loops, cpu=0), thread(increment, cpu=1)], expect=violates("endless-loop")
 )
 
+class Entry(Struct):
+    cached: bool = True
+    freed: bool
+    flush_wanted: bool
+
+
+entry = Entry()
+
+
+def free_early() -> None:
+    entry.freed = True
+    entry.flush_wanted = True
+    with atomic():
+        wait_until(not entry.flush_wanted)
+
+
+def answer() -> None:
+    while True:
+        with atomic():
+            wait_until(entry.flush_wanted)
+            entry.cached = False
+            entry.flush_wanted = False
+
+
+def use() -> None:
+    with atomic():
+        assert not (entry.cached and entry.freed)
+
+
+late_flush = protocol(
+    threads=[
+        thread(free_early, cpu=0),
+        thread(use, cpu=1),
+        agent(answer, cpu=1),
+    ],
+    expect=violates("assert"),
+)
+
+
 def climb(index: u8) -> None:
     for _ in range(12):
         tall.last[index] = tall.last[index] + 1
@@ -196,6 +235,7 @@ ALL = {
     "with_agent": with_agent,
     "endless": endless,
     "inversion": inversion,
+    "late_flush": late_flush,
 }
 
 

@@ -33,6 +33,7 @@ ENDINGS = {
     "with_agent": ("holds", None, None),
     "endless": ("violated", "endless-loop", "0:1"),
     "inversion": ("violated", "lock-order-inversion", "0:2"),
+    "late_flush": ("violated", "assert", "0:1,1:1"),
 }
 
 

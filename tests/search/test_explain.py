@@ -35,6 +35,12 @@ WHY = {
         "CPU1 does it alone, without any context switch.",
         "From then on CPU0 stays in spin() (samples.py:N).",
     ],
+    "late_flush": [
+        "CPU1 read entry.freed == true (samples.py:N) between CPU0's store to entry.freed "
+        "(samples.py:N) and answer on CPU1's store to entry.cached (samples.py:N).",
+        "If CPU0 gets that far before CPU1 goes on, nothing is violated "
+        "(nearest passing execution).",
+    ],
     "choices": ["CPU0 does it alone, without any context switch."],
     "endless": ["CPU0 does it alone, without any context switch."],
     "inversion": [
