@@ -12,7 +12,7 @@ from tests import generated, reference
 
 STATES_MAX = 1500
 # CI raises it; a developer's run stays short.
-EXAMPLES = int(os.environ.get("PAGERACE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("PAGERACE_EXAMPLES", "200"))
 
 
 @settings(

@@ -105,6 +105,13 @@ def below() -> None:
         slot.count -= 1
 
 
+def impossible() -> None:
+    slot.count = 1
+    with atomic():
+        slot.count = 2
+        assert slot.page is not None  # nobody ever sets it: this is known beforehand
+
+
 clean = protocol(threads=[thread(publish), thread(consume)])
 leak = clean.replace(config=[Fault(keep=True)], expect=violates("leak"))
 double_free = clean.replace(config=[Fault(twice=True)], expect=violates("double-free"))
@@ -124,3 +131,4 @@ counter_below_zero = protocol(
     threads=[thread(below), thread(count)], expect=violates("counter-below-zero")
 )
 endless_loop = protocol(threads=[thread(count), thread(spin)], expect=violates("endless-loop"))
+surely = protocol(threads=[thread(impossible)], expect=violates("assert"))

@@ -24,6 +24,7 @@ EXPECTED: dict[str, tuple[dict[str, int], int]] = {
     "division_by_zero": ({"division-by-zero": 1}, 1),
     "counter_below_zero": ({"counter-below-zero": 1}, 4),
     "endless_loop": ({"endless-loop": 1}, 3),
+    "surely": ({"assert": 2}, 2),
 }
 
 

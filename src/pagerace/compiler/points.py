@@ -14,6 +14,7 @@ from pagerace.compiler.ir import (
     Begin,
     Block,
     Branch,
+    Check,
     Choose,
     Code,
     Const,
@@ -83,7 +84,7 @@ def _section_depths(code: Code) -> list[int]:
         for instruction in block.instructions:
             depth = _depth_after(instruction, depth)
         following = successors(block.terminator)
-        if not following and depth > 0:
+        if not following and depth > 0 and not _surely_fails(block):
             raise SectionError(f"{code.name}: returns inside an atomic section")
         for successor in following:
             if depths[successor] < 0:
@@ -92,6 +93,13 @@ def _section_depths(code: Code) -> list[int]:
             elif depths[successor] != depth:
                 raise SectionError(f"{code.name}: block {successor} is in and out of a section")
     return depths
+
+
+def _surely_fails(block: Block) -> bool:
+    """Does it end in a check that always fails, so that nothing comes after it?"""
+    last = block.instructions[-1] if block.instructions else None
+    known = isinstance(last, Check) and isinstance(last.condition, Const)
+    return known and not last.condition.value
 
 
 def _depth_after(instruction: Instruction, depth: int) -> int:
