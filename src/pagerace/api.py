@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
@@ -98,6 +99,13 @@ def points_of(protocols: Sequence[Protocol]) -> dict[str, dict[int, list[str]]]:
                 if block.point.why not in said:
                     said.append(block.point.why)
     return marks
+
+
+def cache_folder() -> Path | None:
+    """Where native code is kept from one check to the next; None where it is not."""
+    from pagerace.compiler.native.cache import folder
+
+    return folder()
 
 
 def address_of(protocol: Protocol) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.report.summary import Summary
 from tests.cli.conftest import CommandLine
 from tests.report import samples
@@ -203,7 +204,8 @@ def test_python(pagerace: CommandLine) -> None:
 def test_python_of_a_mutant(pagerace: CommandLine) -> None:
     run = pagerace("check", "counter.py::locked[no_flush]", "--python")
     assert run.out.endswith(
-        "print(check(locked.replace(edits=locked.edits + locked.mutants['no_flush'].edits)))\n"
+        "print(check(locked.replace(edits=locked.edits + locked.mutants['no_flush'].edits, "
+        "expect=violates('no_lost_update')), claim='counter.py::locked[no_flush]'))\n"
     )
 
 
@@ -242,3 +244,67 @@ def test_ctrl_c_outside_the_search(
     monkeypatch.setattr("pagerace.api.check", check)
     run = pagerace("check", "counter.py::plain")
     assert (run.code, run.err) == (3, "interrupted\n")
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiler refuses the claim ``plain``, and only that."""
+
+    def check(protocol: Any, *, claim: str, **options: Any) -> Summary:
+        if claim.endswith("plain"):
+            raise CompileError([Diagnostic("type-mismatch", "no", "counter.py", 9, 0, 1)])
+        return Summary(claim=claim, verdict="holds")
+
+    monkeypatch.setattr("pagerace.api.check", check)
+
+
+def test_a_claim_that_is_refused_does_not_keep_the_others_from_being_checked(
+    pagerace: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch)
+    run = pagerace("check", "counter.py")
+    assert run.code == 2
+    assert run.out.startswith("counter.py::locked   HOLDS")
+    assert run.err.startswith("counter.py:9:1: error: type-mismatch: no\n")
+
+
+def test_refused_among_all(
+    pagerace: CommandLine, monkeypatch: pytest.MonkeyPatch, snapshot: object
+) -> None:
+    refuse(monkeypatch)
+    run = pagerace("check", "--all", "counter.py")
+    assert run.code == 2
+    assert run.out + run.err == snapshot
+
+
+def test_refused_in_json(pagerace: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch)
+    run = pagerace("check", "counter.py", "--format", "json")
+    document = json.loads(run.out)
+    assert run.code == 2
+    assert [result["claim"] for result in document["results"]] == ["counter.py::locked"]
+    assert [error["slug"] for error in document["errors"]] == ["type-mismatch"]
+
+
+def test_json_of_what_was_done_before_an_error(
+    pagerace: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(protocol: Any, *, claim: str, **options: Any) -> Summary:
+        if claim.endswith("locked"):
+            raise KeyboardInterrupt
+        return Summary(claim=claim, verdict="holds")
+
+    monkeypatch.setattr("pagerace.api.check", check)
+    run = pagerace("check", "counter.py", "--format", "json")
+    assert run.code == 3
+    assert len(json.loads(run.out)["results"]) == 1
+
+
+def test_sometimes_that_is_never_reached_fails_all(
+    pagerace: CommandLine, results: Results
+) -> None:
+    results["locked"] = Summary(claim="", verdict="holds", unreached=("is_full",))
+    results["plain"], results["locked[no_flush]"] = violated(), violated()
+    run = pagerace("check", "--all", "counter.py")
+    assert run.code == 1
+    assert "<- never reached: is_full\n" in run.out
+    assert run.out.endswith("Expected: holds, and each 'sometimes' is reached.\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -233,7 +234,7 @@ def test_reproduce_what_passes(pagerace: CommandLine, snapshot: object) -> None:
     assert run.out == snapshot
 
 
-@pytest.mark.parametrize("schedule", ["3:1", "0:9", "0:1?3", "0", "0:0", ""])
+@pytest.mark.parametrize("schedule", ["3:1", "0:9", "0:1?3", "0", "0:0"])
 def test_schedule_that_does_not_fit(
     schedule: str, pagerace: CommandLine, snapshot: object
 ) -> None:
@@ -372,3 +373,31 @@ def test_paint_keeps_the_text() -> None:
     text = "BUG: leak in f()\n    x\n    ^ y\n*** DEADLOCK ***\nWhy: z"
     assert re.sub("\033\\[\\d+m", "", paint(text)) == text
     assert paint("").count("\033") == 0
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [(">/dev/full", "No space left on device"), (">&-", "it is closed")],
+)
+def test_stdout_that_takes_nothing(where: str, words: str) -> None:
+    source = str(Path(package.__file__).parents[1])
+    done = subprocess.run(
+        f"{sys.executable} -m pagerace rule {where}",
+        shell=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: cannot write to stdout: {words}\n"
+
+
+def test_violation_at_the_start_can_be_reproduced(pagerace: CommandLine) -> None:
+    source = (pagerace.folder / "counter.py").read_text()
+    pagerace.write("start.py", source.replace("at_end=[no_lost", "always=[no_lost"))
+    out = pagerace("check", "start.py::plain").out
+    assert "\n    (no step)\n" in out
+    command = out.partition("Replay: pagerace ")[2].splitlines()[0]
+    run = pagerace(*shlex.split(command))
+    assert run.code == 1
+    assert run.out.startswith("BUG: no-lost-update\n")

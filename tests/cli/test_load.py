@@ -139,3 +139,24 @@ def test_development_shows_where_the_import_failed(
     monkeypatch.setenv("PAGERACE_DEV", "1")
     run = pagerace("check", pagerace.write("broken.py", BROKEN["exception"]))
     assert "Traceback" in run.err and "ZeroDivisionError" in run.err
+
+
+def test_two_claims_of_one_name_are_refused(pagerace: CommandLine) -> None:
+    source = (pagerace.folder / "counter.py").read_text()
+    last = source.count("\n") + 1
+    pagerace.write("twice.py", source + "plain = protocol(threads=[thread(increment)])\n")
+    run = pagerace("list", "twice.py")
+    assert run.code == 2
+    assert run.err.startswith(
+        f"twice.py:{last}:1: error: duplicate-claim: "
+        "there is a claim 'plain' already, in line 31\n"
+    )
+
+
+def test_file_that_may_not_be_read(
+    pagerace: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    run = pagerace("check", "counter.py")
+    assert run.code == 2
+    assert run.err == "error: cannot read counter.py: permission denied\n"

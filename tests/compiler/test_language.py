@@ -7,6 +7,7 @@ import inspect
 import itertools
 import typing
 from enum import Enum
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,12 +18,13 @@ from pagerace.compiler.ops import signed_value
 from pagerace.compiler.program import compile_direct, compile_function
 from tests.compiler.native.test_direct import Memory as NaturalMemory
 
-from . import language_samples
+from . import corner_samples, language_samples
 
 SAMPLES = [
-    name
-    for name, value in vars(language_samples).items()
-    if inspect.isfunction(value) and value.__module__ == language_samples.__name__
+    (module, name)
+    for module in (language_samples, corner_samples)
+    for name, value in vars(module).items()
+    if inspect.isfunction(value) and value.__module__ == module.__name__
 ]
 VALUES = [0, 1, 2, 3, 4, 5, 7, 8, 100, 101, 127, 128, 200, 254, 255]
 
@@ -33,10 +35,10 @@ def _arguments(hint: Any) -> list[Any]:
     return sorted({int(hint(value)) for value in VALUES})
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_three_executors_agree(name: str) -> None:
+@pytest.mark.parametrize(("samples", "name"), SAMPLES)
+def test_three_executors_agree(samples: ModuleType, name: str) -> None:
     # A fresh module, so that plain Python starts from the memory a check starts from.
-    module = importlib.reload(language_samples)
+    module = importlib.reload(samples)
     function = getattr(module, name)
     hints = typing.get_type_hints(function)
     code, families = compile_function(function)

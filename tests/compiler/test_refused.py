@@ -103,6 +103,10 @@ REFUSED = {
         "return 1  #!",
         "x = page.count + 300  #!",
         "x = Flags(order=16)  #!",
+        "x = page.count or 5  #!",
+        "x = u4(1)\nfor x in page.words:  #!\n    pass",
+        "x = u4(1)\nfor x in range(300):  #!\n    pass",
+        'x = "a" < "b"  #!',
     ],
     "recursion": ["run()  #!"],
     "not-a-place": [

@@ -6,7 +6,7 @@ from pagerace.lang.flow import WouldBlock
 from pagerace.machine.cpu import cpus, tlb_entry
 from pagerace.machine.memory import frames
 from pagerace.machine.pgtable import page_table, pte_t
-from pagerace.machine.tlb import Access, invlpg, store, tlb_evict, try_store
+from pagerace.machine.tlb import Access, invlpg, store, tlb_evict, tlb_fill, try_store
 
 WRITABLE = pte_t(present=True, writable=True, pfn=0)
 
@@ -88,6 +88,28 @@ def test_each_cpu_has_a_tlb_of_its_own() -> None:
     assert not cpus[1].tlb[0].present
     invlpg(cpus[0], 0)
     assert not cpus[0].tlb[0].present
+
+
+@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize("dirty", [True, False])
+def test_a_fill_ahead_copies_any_present_pte_and_makes_it_young(
+    writable: bool, dirty: bool
+) -> None:
+    was = WRITABLE.replace(writable=writable, dirty=dirty)
+    tables = table(was)
+    with pytest.raises(WouldBlock):
+        tlb_fill()  # and waits for the entry to go
+    assert cpus[0].tlb[0] == tlb_entry(present=True, writable=writable, dirty=dirty, pfn=0)
+    assert tables.pte[0].value == was.replace(accessed=True)
+
+
+def test_a_fill_ahead_finds_nothing_where_nothing_is_mapped() -> None:
+    with pytest.raises(WouldBlock):
+        tlb_fill()
+    table(pte_t())
+    with pytest.raises(WouldBlock):
+        tlb_fill()
+    assert cpus[0].tlb[0] == tlb_entry()
 
 
 def test_eviction_takes_an_entry_and_waits_for_the_next() -> None:

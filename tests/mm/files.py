@@ -6,8 +6,8 @@ from pagerace.lang.structures import bound
 from pagerace.machine.cpu import cpus, tlb_entry
 from pagerace.machine.memory import frames
 from pagerace.machine.pgtable import pte_t
-from pagerace.mm.mm_types import folio, mem_map, pte_slot
-from pagerace.protocols._shared_file import Start, Work, mapping, mm, setup, vma
+from pagerace.mm.mm_types import folio, mem_map, pte_slot, vm_area_cachep, vm_area_struct
+from pagerace.protocols._shared_file import Start, Work, mapping, mm, setup
 
 PAGE = 0
 
@@ -23,6 +23,11 @@ def map_file(start: Start) -> None:
 def page() -> folio:
     """The page of the file."""
     return mem_map[PAGE]
+
+
+def vma() -> vm_area_struct:
+    """The VMA that maps it."""
+    return vm_area_cachep[0]
 
 
 def entry() -> pte_slot:

@@ -18,7 +18,13 @@ from pagerace.machine.pgtable import (
 from pagerace.mm.fault import user_store
 from pagerace.mm.madvise import madvise_dontneed
 from pagerace.mm.memory import finish_mkwrite_fault, handle_mm_fault
-from pagerace.mm.mm_types import VM_FAULT_NOPAGE, linear_page_index, vm_fault, vma_address
+from pagerace.mm.mm_types import (
+    VM_FAULT_NOPAGE,
+    linear_page_index,
+    vm_area_cachep,
+    vm_fault,
+    vma_address,
+)
 from pagerace.mm.mmap import find_vma, munmap
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_write_lock, mmap_write_unlock
 from pagerace.mm.page_flags import folio_mapped, folio_ref_count
@@ -31,7 +37,7 @@ from tests.mm.files import PAGE, content, entry, map_file, mapping, mm, page, pt
 
 def fault(orig_pte: pte_t) -> vm_fault:
     vmf = vm_fault()
-    vmf.vma, vmf.address, vmf.orig_pte = vma, PAGE, orig_pte
+    vmf.vma, vmf.address, vmf.orig_pte = vma(), PAGE, orig_pte
     vmf.pmd, vmf.pte, vmf.page = mm.pmd, entry(), page()
     return vmf
 
@@ -65,7 +71,7 @@ def test_a_store_after_fsync_makes_the_page_dirty_again() -> None:
 
 def test_munmap_leaves_a_dirty_page_and_no_mapping() -> None:
     map_file(Start.STORED)
-    munmap(mm, vma)
+    munmap(mm, PAGE)
     assert pte_none(pte())
     assert page().PG_dirty
     assert not folio_mapped(page())
@@ -75,9 +81,18 @@ def test_munmap_leaves_a_dirty_page_and_no_mapping() -> None:
     nothing_is_held()
 
 
+def test_munmap_frees_the_vma_once() -> None:
+    map_file(Start.READ)
+    munmap(mm, PAGE)
+    assert not vm_area_cachep.allocated(vma())
+    munmap(mm, PAGE)
+    madvise_dontneed(mm, PAGE)
+    nothing_is_held()
+
+
 def test_a_store_to_what_is_unmapped_is_killed_by_a_signal() -> None:
     map_file(Start.STORED)
-    munmap(mm, vma)
+    munmap(mm, PAGE)
     cpus[0].cr3 = mm.pmd.table
     assert not user_store(mm, PAGE)
     assert content() == 1
@@ -86,9 +101,9 @@ def test_a_store_to_what_is_unmapped_is_killed_by_a_signal() -> None:
 
 def test_dontneed_lets_the_page_come_back() -> None:
     map_file(Start.STORED)
-    madvise_dontneed(mm, vma)
+    madvise_dontneed(mm, PAGE)
     assert pte_none(pte())
-    assert find_vma(mm, PAGE) is vma
+    assert find_vma(mm, PAGE) is vma()
     assert user_store(mm, PAGE)
     assert content() == 2
     assert folio_mapped(page())
@@ -98,7 +113,7 @@ def test_dontneed_lets_the_page_come_back() -> None:
 
 def test_a_reclaimed_page_comes_back_from_disk() -> None:
     map_file(Start.STORED)
-    madvise_dontneed(mm, vma)
+    madvise_dontneed(mm, PAGE)
     vfs_fsync(mapping)
     shrink_inactive_list(mapping)
     assert mapping.i_pages[PAGE] is None
@@ -141,7 +156,7 @@ def test_munmap_waits_for_faults_that_are_under_way() -> None:
     map_file(Start.STORED)
     mm.mmap_lock.readers = 1
     with pytest.raises(WouldBlock):
-        munmap(mm, vma)
+        munmap(mm, PAGE)
 
 
 def test_mmap_lock() -> None:
@@ -154,7 +169,7 @@ def test_mmap_lock() -> None:
 
 def test_pages_and_addresses() -> None:
     map_file(Start.READ)
-    vma.vm_start, vma.vm_pgoff = 2, 1
-    assert linear_page_index(vma, 3) == 2
+    vma().vm_start, vma().vm_pgoff = 2, 1
+    assert linear_page_index(vma(), 3) == 2
     page().index = 2
-    assert vma_address(page(), vma) == 3
+    assert vma_address(page(), vma()) == 3

@@ -81,7 +81,7 @@ def test_ext4_warns_of_a_clean_unlocked_folio() -> None:
 
 def test_a_folio_that_is_neither_locked_nor_mapped_is_noted() -> None:
     map_file(Start.STORED)
-    page_remove_rmap(page(), vma)
+    page_remove_rmap(page(), vma())
     folio_mark_dirty(page())
     assert warned.dirtied_unmapped
     assert not warned.ext4_dirty_folio

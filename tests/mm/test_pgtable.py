@@ -27,7 +27,7 @@ def test_the_lock_of_a_table_is_taken_and_dropped() -> None:
 def test_clear_flush_leaves_no_translation(interrupts: list[int]) -> None:
     map_file(Start.STORED)
     was = pte()
-    assert ptep_clear_flush(vma, PAGE, entry()) == was
+    assert ptep_clear_flush(vma(), PAGE, entry()) == was
     assert pte_none(pte())
     assert not tlb(2).present
     assert interrupts == [2]
@@ -35,8 +35,8 @@ def test_clear_flush_leaves_no_translation(interrupts: list[int]) -> None:
 
 def test_an_entry_that_was_none_needs_no_flush(interrupts: list[int]) -> None:
     map_file(Start.STORED)
-    ptep_clear_flush(vma, PAGE, entry())
-    ptep_clear_flush(vma, PAGE, entry())
+    ptep_clear_flush(vma(), PAGE, entry())
+    ptep_clear_flush(vma(), PAGE, entry())
     assert interrupts == [2]
 
 
@@ -51,9 +51,9 @@ def test_clearing_gives_what_was_there() -> None:
 def test_access_flags_are_stored_only_if_they_change_for_a_write() -> None:
     map_file(Start.READ)
     more = pte_mkdirty(pte())
-    assert ptep_set_access_flags(vma, PAGE, entry(), more, False)
+    assert ptep_set_access_flags(vma(), PAGE, entry(), more, False)
     assert pte() != more
-    assert ptep_set_access_flags(vma, PAGE, entry(), more, True)
+    assert ptep_set_access_flags(vma(), PAGE, entry(), more, True)
     assert pte() == more
-    assert not ptep_set_access_flags(vma, PAGE, entry(), more, True)
+    assert not ptep_set_access_flags(vma(), PAGE, entry(), more, True)
     assert pte_wrprotect(pte()) == pte()

@@ -18,10 +18,10 @@ from tests.mm.files import PAGE, entry, map_file, mm, page, pte, tlb, vma
 
 def test_the_mapcount_counts_mappings() -> None:
     map_file(Start.READ)
-    page_add_file_rmap(page(), vma)
+    page_add_file_rmap(page(), vma())
     assert folio_mapcount(page()) == 2
-    page_remove_rmap(page(), vma)
-    page_remove_rmap(page(), vma)
+    page_remove_rmap(page(), vma())
+    page_remove_rmap(page(), vma())
     assert not folio_mapped(page())
 
 
@@ -60,7 +60,7 @@ def test_mkclean_waits_for_a_zapper() -> None:
 
 def test_mkclean_waits_for_nobody_where_the_rmap_is_gone() -> None:
     map_file(Start.STORED)
-    page_remove_rmap(page(), vma)
+    page_remove_rmap(page(), vma())
     mm.pmd.ptl.locked = True
     folio_lock(page())
     assert folio_mkclean(page()) == 0
@@ -69,7 +69,7 @@ def test_mkclean_waits_for_nobody_where_the_rmap_is_gone() -> None:
 def test_a_walk_holds_the_ptl_at_its_entry_and_drops_it_at_the_end() -> None:
     map_file(Start.READ)
     pvmw = walks.current
-    pvmw.pfn, pvmw.vma, pvmw.address, pvmw.flags = 0, vma, PAGE, PVMW_SYNC
+    pvmw.pfn, pvmw.vma, pvmw.address, pvmw.flags = 0, vma(), PAGE, PVMW_SYNC
     assert page_vma_mapped_walk(pvmw)
     assert spin_is_locked(mm.pmd.ptl)
     assert pvmw.pte is entry()
@@ -82,7 +82,7 @@ def test_a_walk_finds_nothing_where_the_page_is_not(flags: int) -> None:
     map_file(Start.READ)
     entry().value = pte_t()
     pvmw = walks.current
-    pvmw.pfn, pvmw.vma, pvmw.address, pvmw.flags = 0, vma, PAGE, flags
+    pvmw.pfn, pvmw.vma, pvmw.address, pvmw.flags = 0, vma(), PAGE, flags
     assert not page_vma_mapped_walk(pvmw)
     assert not spin_is_locked(mm.pmd.ptl)
     assert pvmw.ptl is None

@@ -13,7 +13,7 @@ from pagerace.mm.swap import get_page, put_page
 from pagerace.mm.sync import vfs_fsync
 from pagerace.mm.vmscan import shrink_inactive_list
 from pagerace.protocols._shared_file import Start
-from tests.mm.files import PAGE, map_file, mapping, mm, page, vma
+from tests.mm.files import PAGE, map_file, mapping, mm, page
 
 
 def is_cached() -> bool:
@@ -24,7 +24,7 @@ def is_cached() -> bool:
 
 def test_a_clean_unmapped_page_is_reclaimed() -> None:
     map_file(Start.READ)
-    munmap(mm, vma)
+    munmap(mm, PAGE)
     shrink_inactive_list(mapping)
     assert not is_cached()
     assert page().mapping is None
@@ -40,7 +40,7 @@ def test_a_mapped_page_stays() -> None:
 
 def test_a_dirty_page_stays_until_it_is_written() -> None:
     map_file(Start.STORED)
-    munmap(mm, vma)
+    munmap(mm, PAGE)
     shrink_inactive_list(mapping)
     assert is_cached()
     vfs_fsync(mapping)
@@ -50,7 +50,7 @@ def test_a_dirty_page_stays_until_it_is_written() -> None:
 
 def test_a_page_that_somebody_refers_to_stays() -> None:
     map_file(Start.READ)
-    munmap(mm, vma)
+    munmap(mm, PAGE)
     get_page(page())
     shrink_inactive_list(mapping)
     assert is_cached()
@@ -62,7 +62,7 @@ def test_a_page_that_somebody_refers_to_stays() -> None:
 @pytest.mark.parametrize("flag", ["PG_locked", "PG_writeback"])
 def test_a_busy_page_stays(flag: str) -> None:
     map_file(Start.READ)
-    munmap(mm, vma)
+    munmap(mm, PAGE)
     setattr(page(), flag, True)
     shrink_inactive_list(mapping)
     assert is_cached()
@@ -84,9 +84,25 @@ def test_freeing_a_page_that_is_still_mapped_is_reported() -> None:
         put_page(page())
 
 
+@pytest.mark.parametrize("flag", ["PG_locked", "PG_writeback"])
+def test_freeing_a_busy_page_is_reported(flag: str) -> None:
+    alloc_page()
+    setattr(page(), flag, True)
+    with pytest.raises(KernelPythonError, match="bad-page-state"):
+        put_page(page())
+
+
+def test_a_page_is_allocated_clean() -> None:
+    alloc_page()
+    page().PG_dirty = True
+    put_page(page())
+    alloc_page()
+    assert not page().PG_dirty
+
+
 def test_one_reference_too_many_is_reported() -> None:
     map_file(Start.READ)
-    munmap(mm, vma)
+    munmap(mm, PAGE)
     shrink_inactive_list(mapping)
     with pytest.raises(KernelPythonError, match="counter-below-zero"):
         put_page(page())

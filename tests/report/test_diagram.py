@@ -13,6 +13,7 @@ from pagerace.report.diagram import COMMENT, COMMIT, diagram, wrap
 from pagerace.report.execution import Execution, Process, Step, Violation
 from pagerace.report.story import tell
 from tests.report import samples
+from tests.report.samples import event
 
 ALL = [samples.madvise_against_numa, samples.three_cpus, samples.deadlock, samples.many_cpus]
 
@@ -148,3 +149,20 @@ def _execution(
 ) -> Execution:
     claim = samples.deadlock().protocol
     return Execution(claim, "violated", processes, steps, violation)
+
+
+def test_use_after_free_says_what_is_wrong() -> None:
+    found = event("load", "lookup", "pages[0].<allocated>", "false", "false")
+    violation = Violation("use-after-free", "", watched=[])
+    process = Process(0, "one", "0", 0)
+    drawn = diagram(_execution([Step(0, [], [found])], [process], violation)).splitlines()
+    assert drawn[-2].strip() == "pages[0] is not allocated"
+    assert drawn[-1].strip() == "^" * 25 + " use after free"
+
+
+def test_what_failed_is_said_once() -> None:
+    found = event("check", "pick", "index-out-of-range", text="2")
+    violation = Violation("index-out-of-range", "", "2", watched=[])
+    process = Process(0, "one", "0", 0)
+    drawn = diagram(_execution([Step(0, [], [found])], [process], violation)).splitlines()
+    assert [line.strip() for line in drawn[-2:]] == ["index out of range: 2", "^" * 21]

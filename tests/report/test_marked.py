@@ -25,3 +25,9 @@ def test_remark_merges_indices() -> None:
     assert remark(["load pages[0].dirty", "load pages[1].dirty"]) == "load pages[].dirty"
     assert remark(["load pages[0].dirty"]) == "load pages[0].dirty"
     assert remark(["load x", "store x"]) == "load x, store x"
+
+
+def test_remark_keeps_its_distance_from_a_long_line() -> None:
+    source = f"{'x' * 80} += 1\n"
+    text = marked_source({"a.py": {1: ["load x"]}}, ["a.py"], {"a.py": source}.__getitem__)
+    assert f"* 1 | {source.rstrip()}  # load x" in text

@@ -170,3 +170,37 @@ def test_lines_come_in_the_order_of_steps(
 ) -> None:
     numbers = [line.step for line in tell(race(steps, watched))]
     assert numbers == sorted(numbers)
+
+
+def test_a_lock_that_two_take_is_told() -> None:
+    execution = race(
+        [
+            (0, loaded("work:3 trylock", "lock", "0")),
+            (1, loaded("work:3 trylock", "lock", "0")),
+            (1, stored("work:3 trylock", "lock", "0", "1")),
+            (0, stored("work:3 trylock", "lock", "1", "1")),
+            (0, stored("work", "n", "0", "1")),
+            (1, stored("work", "n", "1", "1")),
+        ],
+        ["n"],
+    )
+    told = texts(execution)
+    assert told[:3] == ["work()", "trylock()", "lock == 0"]
+    assert "lock = 1 (unchanged)" in told
+
+
+def test_locks_that_read_the_same_are_told_apart() -> None:
+    execution = race(
+        [
+            (0, stored("move:3 spin_lock", "objs[0].held", "false", "true")),
+            (1, stored("move:3 spin_lock", "objs[1].held", "false", "true")),
+        ],
+        [],
+    )
+    execution.steps[0].events.insert(0, event("call", "move:3", text="spin_lock(a)"))
+    execution.steps[1].events.insert(0, event("call", "move:3", text="spin_lock(a)"))
+    told = texts(execution)
+    assert [line for line in told if "spin_lock" in line] == [
+        "spin_lock(objs[0])",
+        "spin_lock(objs[1])",
+    ]

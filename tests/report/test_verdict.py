@@ -141,3 +141,12 @@ def test_summary_document_is_plain_data() -> None:
     document = json.loads(json.dumps(VIOLATED.to_document()))
     assert document["expect"] == "dontneed_unmaps" and document["as_expected"] is True
     assert document["execution"]["schema"] == "pagerace-execution/1"
+
+
+def test_violated_before_the_first_step(snapshot: object) -> None:
+    execution = dataclasses.replace(samples.madvise_against_numa(), steps=[], schedule="")
+    assert verdict.failure(execution) == snapshot
+
+
+def test_name_of_a_property_without_its_underscores() -> None:
+    assert verdict.cause(Violation("", "is_full_")) == "BUG: is-full"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from pagerace.search import levels
@@ -72,3 +74,13 @@ def test_found_wins_over_a_bound() -> None:
     graph = Graph([[[1, 2, 3], [], [FAILS], []]], done={1, 2, 3})
     assert Run(graph, states_max=4).end == "states"
     assert Run(graph, states_max=5).end == "found"
+
+
+def test_one_ctrl_c_may_come_as_two_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    with levels.Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.seen
+        monkeypatch.setattr(levels.Interrupt, "SAME_SECONDS", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from pagerace.compiler.ir import Process
@@ -24,11 +26,22 @@ def test_read_and_write() -> None:
     assert parse(" 0:3 , 1:1", processes()) == [Group(0, 3), Group(1, 1)]
 
 
+def test_name_with_anything_but_a_comma() -> None:
+    odd = [dataclasses.replace(process, label="0.hw timer: x?") for process in processes()[:1]]
+    text = format([(0, [1]), (0, [])], odd)
+    assert text == "0.hw timer: x?:2?1"
+    assert parse(text, odd) == [Group(0, 2, (1,))]
+
+
+def test_no_step() -> None:
+    assert format([], processes()) == ""
+    assert parse("", processes()) == []
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"'' is no part of a schedule; it should look like 1:3 or 0:5\?1"),
-        ("0:1,", "'' is no part"),
+        ("0:1,", r"'' is no part of a schedule; it should look like 1:3 or 0:5\?1"),
         ("0", "'0' is no part"),
         ("0:x", "'0:x' is no part"),
         ("0:1?", r"'0:1\?' is no part"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from pagerace.cli.arguments import Parser, add_bounds, add_output
 from pagerace.cli.errors import UsageError
 from pagerace.cli.load import Target, built_in_names, script, targets_of
 from pagerace.cli.terminal import Terminal
+from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.report import verdict
 from pagerace.report.summary import SCHEMA, Summary
 
@@ -46,41 +48,65 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     if options.python:
         terminal.out(script(targets, _bounds(options)))
         return 0
-    printer = _printer(targets, options, terminal)
+    table = verdict.Table([(t.address, t.protocol.expect.violated or "") for t in targets])
+    printer = _printer(table, options, terminal)
     summaries: list[Summary] = []
-    for target in targets:
-        summaries.append(check_target(target, options, terminal))
-        printer(summaries[-1])
-        if summaries[-1].reason == "interrupted":
-            break
-    if options.format == "json":
-        documents = [summary.to_document() for summary in summaries]
-        terminal.out(json.dumps({"schema": SCHEMA, "results": documents}, indent=1))
-    elif options.all:
+    errors: list[Diagnostic] = []
+    refused = 0
+    try:
+        for target in targets:
+            try:
+                summaries.append(check_target(target, options, terminal))
+            except CompileError as error:  # of this claim; the others are checked all the same
+                errors += error.diagnostics
+                refused += 1
+                if options.all and options.format == "text":
+                    expect = target.protocol.expect.violated or ""
+                    terminal.out(table.refused(target.address, expect))
+                continue
+            printer(summaries[-1])
+            if summaries[-1].reason == "interrupted":
+                break
+    finally:
+        # Whatever ends the run, what it has found is not lost.
+        if options.format == "json":
+            terminal.out(_document(summaries, errors))
+    if options.all and options.format == "text":
         for summary in summaries:
             if not summary.as_expected:
                 terminal.out("\n" + verdict.text(summary))
-        terminal.note(f"\n{verdict.tally(summaries)}")
+        terminal.note(f"\n{verdict.tally(summaries, refused)}")
+    if errors:
+        raise CompileError(errors)
     return _exit_code(summaries, compare=options.all)
 
 
+def _document(summaries: list[Summary], errors: list[Diagnostic]) -> str:
+    document = {
+        "schema": SCHEMA,
+        "results": [summary.to_document() for summary in summaries],
+        "errors": [dataclasses.asdict(error) for error in CompileError(errors).diagnostics],
+    }
+    return json.dumps(document, indent=1)
+
+
 def _printer(
-    targets: list[Target], options: argparse.Namespace, terminal: Terminal
+    table: verdict.Table, options: argparse.Namespace, terminal: Terminal
 ) -> Callable[[Summary], None]:
     """What is printed as each claim is decided: a line of the table, or the verdict."""
+    printed: list[str] = []
     if options.format == "json":
         return lambda summary: None
     if options.all:
-        table = verdict.Table([(t.address, t.protocol.expect.violated or "") for t in targets])
         terminal.out(table.heading())
         return lambda summary: terminal.out(table.row(summary))
     if options.quiet:
         return lambda summary: terminal.out(verdict.short(summary))
 
     def print_text(summary: Summary) -> None:
-        is_last = summary.claim == targets[-1].address
         text = verdict.text(summary, verbose=options.verbose)
-        terminal.out(text if is_last else text + "\n")
+        terminal.out("\n" + text if printed else text)
+        printed.append(summary.claim)
 
     return print_text
 

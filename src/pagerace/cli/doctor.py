@@ -29,7 +29,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     rows.append(("llvmlite", llvm))
     rows.append(("cores", f"{_cores()} usable"))
     rows.append(("memory", _memory()))
-    rows.append(("cache", _cache()))
+    rows.append(("cache", _cache() if has_llvm else "not used"))
     rows.append(("terminal", _terminal()))
     smoke, works = _smoke() if has_llvm else ("not run", False)
     rows.append(("check", smoke))
@@ -68,10 +68,13 @@ def _memory() -> str:
 
 
 def _cache() -> str:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pagerace"
-    existing = next(p for p in (folder, *folder.parents) if p.exists())
-    writable = "writable" if os.access(existing, os.W_OK) else "not writable: compiled afresh"
-    return f"{folder} ({writable})"
+    from pagerace.api import cache_folder
+
+    found = cache_folder()
+    if found is None:
+        return "no folder that is safe to write to: each check compiles afresh"
+    writable = "writable" if os.access(found, os.W_OK) else "not writable: nothing is added"
+    return f"{found} ({writable})"
 
 
 def _terminal() -> str:

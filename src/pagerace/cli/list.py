@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pagerace.cli.arguments import Parser
+from pagerace.cli.arguments import Parser, add_output
 from pagerace.cli.load import built_in_names, targets_of
 from pagerace.cli.terminal import Terminal
 from pagerace.report.listing import Listed, listing
@@ -16,6 +16,7 @@ def add_arguments(parser: Parser) -> None:
         "files", nargs="*", metavar="FILE", help="a protocol file, or a built-in (default: all)"
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    add_output(parser)
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:

@@ -17,9 +17,16 @@ from types import ModuleType
 
 from pagerace.cli.errors import UsageError, did_you_mean
 from pagerace.cli.importing import import_file, importing, script_name
+from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.lang.protocol import Expect, Protocol
+from pagerace.report.diagnostics import read_source
 
 BUILT_IN = "pagerace.protocols"
+
+# A claim at the start of a line; one inside an `if` is not there twice for sure.
+_CLAIM = re.compile(
+    r"^(?P<name>\w+)[ \t]*(?::[^=\n]*)?=[ \t]*(?:\w+\.)*protocol\(", re.MULTILINE
+)
 
 _ADDRESS = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<mutant>.+)\])?")
 
@@ -133,8 +140,13 @@ def mutated(target: Target, mutant: str) -> Target:
 
 
 def _claims(module: ModuleType) -> dict[str, Protocol]:
-    """The protocols that are globals of a module and made in it, by line."""
+    """The protocols that are globals of a module and made in it, by line.
+
+    Raises CompileError where two have one name: the first would never be checked.
+    """
     path = os.path.realpath(module.__file__ or "")
+    if twice := _named_twice(path):
+        raise CompileError(twice)
     found: dict[str, Protocol] = {}
     for name, value in vars(module).items():
         is_new = all(value is not other for other in found.values())
@@ -143,9 +155,28 @@ def _claims(module: ModuleType) -> dict[str, Protocol]:
     return dict(sorted(found.items(), key=lambda item: item[1].line))
 
 
+def _named_twice(path: str) -> list[Diagnostic]:
+    """Each claim of a file that takes the name of an earlier one."""
+    first: dict[str, int] = {}
+    errors: list[Diagnostic] = []
+    source = read_source(path)
+    for match in _CLAIM.finditer(source):
+        name = match["name"]
+        line = source.count("\n", 0, match.start()) + 1
+        if name in first:
+            message = f"there is a claim {name!r} already, in line {first[name]}"
+            help = "give each claim a name of its own"
+            end = len(name.encode())
+            errors.append(Diagnostic("duplicate-claim", message, path, line, 0, end, help=help))
+        first.setdefault(name, line)
+    return errors
+
+
 def _load(path: str) -> tuple[ModuleType, str]:
     """The module, and the folder that it is imported from ("" for a built-in)."""
     if os.path.isfile(path):
+        if not os.access(path, os.R_OK):
+            raise UsageError(f"cannot read {path}: permission denied")
         return import_file(path)
     looks_like_file = path.endswith(".py") or os.sep in path
     names = built_in_names()
@@ -182,6 +213,8 @@ def script(targets: Sequence[Target], options: dict[str, object]) -> str:
     lines += [f"sys.path.insert(0, {folder!r})" for folder in sorted(folders)]
     lines += [""] if folders else []
     lines.append("from pagerace import check")
+    if any(target.mutant for target in targets):
+        lines.append("from pagerace.lang import violates")
     for module in dict.fromkeys(target.module for target in targets):
         if not module:
             raise UsageError("the file's name is no name of a module", "rename the file")
@@ -193,6 +226,7 @@ def script(targets: Sequence[Target], options: dict[str, object]) -> str:
         claim = target.name
         if target.mutant:
             edits = f"{claim}.edits + {claim}.mutants[{target.mutant!r}].edits"
-            claim = f"{claim}.replace(edits={edits})"
+            expect = f"violates({target.protocol.expect.violated!r})"
+            claim = f"{claim}.replace(edits={edits}, expect={expect}), claim={target.address!r}"
         lines.append(f"print(check({claim}{words}))")
     return "\n".join(lines)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import sys
@@ -26,7 +28,7 @@ _COLOURS = (
 )
 
 
-def colourful(stream: TextIO) -> bool:
+def colourful(stream: TextIO | None) -> bool:
     """May this stream be coloured?  Only a terminal, and never under NO_COLOR."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
@@ -63,18 +65,21 @@ class Terminal:
         if self.path:
             self.collected.append(text)
         else:
-            _write(sys.stdout, paint(text) if colourful(sys.stdout) else text)
+            try:
+                _write(sys.stdout, text)
+            except OSError as error:
+                raise UsageError(f"cannot write to stdout: {error.strerror}") from None
 
     def note(self, text: str) -> None:
         """Talk, which ``-q`` leaves out."""
         if not self.quiet:
-            self.clear_line()
-            _write(sys.stderr, paint(text) if colourful(sys.stderr) else text)
+            self.error(text)
 
     def error(self, text: str) -> None:
         """Talk that is never left out."""
         self.clear_line()
-        _write(sys.stderr, paint(text) if colourful(sys.stderr) else text)
+        with contextlib.suppress(OSError):  # there is nobody left to tell
+            _write(sys.stderr, text)
 
     def progress(self, text: str, seconds: float) -> None:
         """Renew the progress line: on a terminal, and only if the wait is long."""
@@ -124,9 +129,10 @@ def _columns() -> int:
     return shutil.get_terminal_size().columns
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def _is_terminal(stream: TextIO | None) -> bool:
+    """``stream`` is None where the process was started with it closed."""
     try:
-        return stream.isatty()
+        return stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
 
@@ -144,13 +150,21 @@ def _cannot_write(path: str) -> str:
 
 
 def _write(stream: Any, text: str) -> None:
-    """Print, whatever the stream's encoding; a reader that has gone is no error."""
+    """Print, whatever the stream's encoding; a reader that has gone is no error.
+
+    Raises OSError where the stream takes nothing.
+    """
+    if stream is None:
+        raise OSError(errno.EBADF, "it is closed")
+    text = paint(text) if colourful(stream) else text
     try:
         try:
             stream.write(text + "\n")
         except UnicodeEncodeError:
             stream.write(text.encode("ascii", "backslashreplace").decode() + "\n")
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # Python flushes once more at exit; give it somewhere to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise

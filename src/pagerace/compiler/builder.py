@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeAlias
 from pagerace.compiler import ir, ops
 from pagerace.compiler.diagnostic import Diagnostic
 from pagerace.compiler.ir import BOOL, Block, Const, Jump, Operand, Reg, Scalar, Where
-from pagerace.compiler.memory import Embedded, Leaf, Memory
+from pagerace.compiler.memory import Embedded, Leaf, Memory, may_be_none
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class Builder:
         self.end(Jump(target), then)
 
     def register(self, scalar: Scalar, name: str = "") -> Reg:
+        if name:
+            scalar = may_be_none(scalar)
         self.code.registers.append(scalar)
         self.code.names.append(name)
         return Reg(len(self.code.registers) - 1, scalar)

@@ -13,7 +13,7 @@ from pagerace.compiler import ir
 from pagerace.compiler.builder import Elements, Literal, Place, Static, Value
 from pagerace.compiler.expressions import Expressions
 from pagerace.compiler.ir import BOOL, Const, Operand, Scalar
-from pagerace.compiler.kinds import describe, plain, result_type, smallest
+from pagerace.compiler.kinds import describe, limits, plain, result_type, smallest
 from pagerace.lang import access, direct, flow
 from pagerace.lang.integers import SizedInt
 from pagerace.lang.structures import BitStruct, Pool, resolve_length
@@ -113,6 +113,8 @@ class Calls(Expressions):
         operand = self.as_operand(argument, value)
         if operand.type.kind not in ("int", "bool"):
             self.fail(argument, "type-mismatch", f"{describe(operand.type)} is no number")
+        if target is int:  # Python's, which holds every number
+            scalar = plain(*limits(operand.type)) if operand.type.kind == "int" else plain(0, 1)
         return self.op(node, "convert", operand, to=scalar)
 
     def with_fields(self, node: ast.Call, value: Operand) -> Operand:
@@ -131,7 +133,7 @@ class Calls(Expressions):
             start, scalar = fields[keyword.arg]
             given = self.value(keyword.value)
             if isinstance(given, Literal):
-                part: Operand = self.literal(keyword.value, given.value, Scalar(scalar.bits))
+                part: Operand = self.literal(keyword.value, given.value, scalar)
             else:
                 loaded = self.as_operand(keyword.value, given, scalar)
                 part = self.convert(keyword.value, loaded, scalar)
@@ -158,13 +160,13 @@ class Calls(Expressions):
         (argument,) = self.arguments(node, 1)
         item = self.convert(argument, self.operand(argument), reference)
         one = Const(first + 1, item.type)
+        null = Const(0, item.type)
+        if item.type.nullable:
+            self.check(node, self.op(node, "ne", item, null), "null-dereference", name)
         if name == "index":
             number = self.op(node, "sub", item, one)
             return self.op(node, "convert", number, to=plain(0, max(length - 1, 1)))
         family = self.memory.track_allocation(pool)
-        if item.type.nullable:
-            null = Const(0, item.type)
-            self.check(node, self.op(node, "ne", item, null), "null-dereference", name)
         cell = self.op(node, "sub", item, Const(1, item.type))
         where, why = self.where(node), f"{name} {structure.cls.__name__}"
         self.emit(ir.Begin(where, why))
@@ -288,12 +290,10 @@ class Calls(Expressions):
                 help='trace("page {}", pfn)',
             )
         text = node.args[0].value
-        if text.count("{}") != len(node.args) - 1:
-            self.fail(
-                node,
-                "wrong-arguments",
-                f"the text has {text.count('{}')} {{}} for {len(node.args) - 1} values",
-            )
+        places, given = text.count("{}"), len(node.args) - 1
+        if places != given:
+            values = "1 value" if given == 1 else f"{given} values"
+            self.fail(node, "wrong-arguments", f"the text has {places} {{}} for {values}")
         values = tuple(self.operand(argument) for argument in node.args[1:])
         self.emit(ir.Note("trace", text, values, self.where(node)))
         return Static(None)

@@ -6,11 +6,19 @@ import ast
 import builtins
 import enum
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pagerace.compiler import ir
-from pagerace.compiler.builder import Elements, Literal, Place, Skip, Static, Value
+from pagerace.compiler.builder import (
+    Elements,
+    Literal,
+    Place,
+    Skip,
+    Static,
+    Value,
+)
 from pagerace.compiler.ir import BOOL, Const, Operand, Reg, Scalar
 from pagerace.compiler.kinds import (
     describe,
@@ -21,7 +29,7 @@ from pagerace.compiler.kinds import (
     smallest,
     syntax_name,
 )
-from pagerace.compiler.memory import Embedded, Leaf
+from pagerace.compiler.memory import Embedded, Leaf, may_be_none
 from pagerace.compiler.operators import Operators
 from pagerace.lang.structures import (
     Array,
@@ -33,6 +41,7 @@ from pagerace.lang.structures import (
     resolve_length,
 )
 
+FIND_HELP = "import it by its name: from kernel.mm import init_mm"
 CONDITION_HELP = "compare it: `x is not None`, `x == 0`, `x is State.IDLE`"
 
 
@@ -80,10 +89,14 @@ class Expressions(Operators):
             assert scalar is not None
             return Const(self.memory.encode(scalar, value), scalar)
         if isinstance(value, Array):
-            place = self.memory.arrays[id(value)]
+            place = self.memory.arrays.get(id(value))
+            if place is None:
+                self.fail(node, "unknown-name", "this array is not found", help=FIND_HELP)
             return Elements(place, Const(0, smallest(0)), place.lengths, None)
         if isinstance(value, Struct):
-            number = self.memory.first[id(value)]
+            number = self.memory.number_of(value)
+            if number is None:
+                self.fail(node, "unknown-name", "this object is not found", help=FIND_HELP)
             return Const(number + 1, self.memory.reference(type(value), False))
         return Static(value)
 
@@ -120,6 +133,10 @@ class Expressions(Operators):
             return self._static_attribute(node, base.value)
         if isinstance(base, Elements):
             self.fail(node, "unknown-name", f"an array has no field {node.attr!r}")
+        return self.member(node, base)
+
+    def member(self, node: ast.Attribute, base: Value) -> Value:
+        """A field of what ``node.value`` has given."""
         operand = self.as_operand(node.value, base)
         if operand.type.kind == "bits":
             return self.bit_field(node, operand, node.attr)
@@ -257,11 +274,17 @@ class Expressions(Operators):
 
     def truth(self, node: ast.expr) -> Operand:
         """The truth of an expression, as a bool."""
+        if isinstance(node, ast.BoolOp):
+            return self._junction(node, self.truth)
         value = self.value(node)
         if isinstance(value, Literal):
             return Const(int(value.value != 0), BOOL)
         if isinstance(value, Static) and value.value is None:
             return Const(0, BOOL)
+        return self.true(node, value)
+
+    def true(self, node: ast.expr, value: Value) -> Operand:
+        """The truth of what ``node`` has given."""
         operand = self.as_operand(node, value)
         if operand.type.kind == "bool":
             return operand
@@ -275,13 +298,29 @@ class Expressions(Operators):
         )
 
     def _boolop(self, node: ast.BoolOp) -> Operand:
+        """As a value ``a or b`` is one of both, so only a bool is what C makes of it."""
+        return self._junction(node, self._boolean)
+
+    def _boolean(self, node: ast.expr) -> Operand:
+        value = self.value(node)
+        operand = self.as_operand(node, value)
+        if operand.type.kind != "bool":
+            self.fail(
+                node,
+                "type-mismatch",
+                f"{describe(operand.type)} beside `and` or `or` gives no bool",
+                help=CONDITION_HELP,
+            )
+        return operand
+
+    def _junction(self, node: ast.BoolOp, truth: Callable[[ast.expr], Operand]) -> Operand:
         """Short-circuit: what is not evaluated is not accessed."""
         decides = isinstance(node.op, ast.Or)
         result: Reg | None = None
         done = -1
         operand: Operand = Const(int(not decides), BOOL)
         for position, part in enumerate(node.values):
-            operand = self.truth(part)
+            operand = truth(part)
             if isinstance(operand, Const):
                 if bool(operand.value) == decides:
                     break
@@ -330,7 +369,7 @@ class Expressions(Operators):
         )
         if want.kind == "ref" and want.cls is None:
             want = right.type
-        result = self.register(want)
+        result = self.register(may_be_none(want))
         self.assign(node, result, self.convert(node, left, want))
         self.jump(done, other_end)
         self.assign(node, result, self.convert(node, right, want))
@@ -338,11 +377,19 @@ class Expressions(Operators):
         return result
 
     def _chain(self, node: ast.Compare) -> Operand:
-        middle = self.operand(node.comparators[0])
-        name = f"<middle {node.comparators[0].col_offset}>"
-        self.variables[name] = middle
-        stand_in = ast.copy_location(ast.Name(name, ast.Load()), node.comparators[0])
-        first = ast.Compare(node.left, [node.ops[0]], [stand_in])
+        left = self.value(node.left)
+        if isinstance(left, Place):
+            left = self.load(node.left, left)  # the left side is read first
+        names = f"<left {len(self.variables)}>", f"<middle {len(self.variables)}>"
+        self.variables[names[0]] = left
+        self.variables[names[1]] = Poison()  # keeps the number for itself
+        middle = self.value(node.comparators[0])
+        if not isinstance(middle, Literal):
+            middle = self.as_operand(node.comparators[0], middle)
+        self.variables[names[1]] = middle
+        before = ast.copy_location(ast.Name(names[0], ast.Load()), node.left)
+        stand_in = ast.copy_location(ast.Name(names[1], ast.Load()), node.comparators[0])
+        first = ast.Compare(before, [node.ops[0]], [stand_in])
         rest = ast.Compare(stand_in, node.ops[1:], node.comparators[1:])
         parts: list[ast.expr] = [ast.copy_location(p, node) for p in (first, rest)]
         return self._boolop(ast.copy_location(ast.BoolOp(ast.And(), parts), node))

@@ -18,7 +18,7 @@ from pagerace.compiler.ir import NONE, Const, Operand, Scalar, Where
 from pagerace.compiler.kinds import describe
 from pagerace.compiler.liveness import successors
 from pagerace.compiler.loops import Loops
-from pagerace.compiler.memory import Memory
+from pagerace.compiler.memory import Memory, may_be_none
 from pagerace.compiler.source import Edits, call_as_written
 
 
@@ -113,7 +113,10 @@ class Functions(Loops, Calls):
         return hints
 
     def hint(self, node: ast.AST, hint: Any) -> Scalar:
-        scalar = self.memory.scalar(hint)
+        try:
+            scalar = self.memory.scalar(hint)
+        except TypeError as error:
+            self.fail(node, "unknown-type", str(error))
         if scalar is None:
             name = getattr(hint, "__name__", str(hint))
             self.fail(
@@ -196,7 +199,8 @@ class Functions(Loops, Calls):
         for keyword in node.keywords:
             given[keyword.arg or ""] = keyword.value
         names = [name for name, _ in parameters]
-        if len(node.args) > len(names) or sorted(given) != sorted(names):
+        twice = len(node.args) + len(node.keywords) != len(given)
+        if twice or sorted(given) != sorted(names):
             wanted = ", ".join(names) or "no arguments"
             self.fail(
                 node,
@@ -204,7 +208,10 @@ class Functions(Loops, Calls):
                 f"{function.__name__}() takes {wanted}; got {len(node.args)} values"
                 + "".join(f", {k.arg}" for k in node.keywords),
             )
-        return [self.operand(given[name], scalar) for name, scalar in parameters]
+        types = dict(parameters)
+        # As they are written: an argument given by name may stand before one that is not.
+        values = {name: self.operand(given[name], types[name]) for name in given}
+        return [values[name] for name in names]
 
     def bind_parameters(
         self,
@@ -243,7 +250,7 @@ class Functions(Loops, Calls):
             return Static(None) if result == NONE else Const(0, result)
         if len(values) == 1 or all(v == values[0] and isinstance(v, Const) for v in values):
             return values[0]
-        merged = self.register(result)
+        merged = self.register(may_be_none(result))
         for block, value in scope.returns:
             assert value is not None
             last = self.code.blocks[block].instructions

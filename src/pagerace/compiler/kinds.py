@@ -53,6 +53,7 @@ def result_type(name: str, a: Scalar, b: Scalar) -> Scalar:
 
     Two plain integers give one that holds every result.
     """
+    a, b = (plain(0, 1) if side.kind == "bool" else side for side in (a, b))
     if is_plain(a) and is_plain(b):
         (low, high), (lowest, highest) = limits(a), limits(b)
         if name == "add":
@@ -67,8 +68,6 @@ def result_type(name: str, a: Scalar, b: Scalar) -> Scalar:
         return b
     if is_plain(b) and a.kind == "int":
         return a
-    if a.kind == "bool":
-        return b if b.kind == "int" else plain(0, 1)
     return b if b.kind == "int" and b.bits > a.bits else a
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from pagerace.compiler import ir
 from pagerace.compiler.builder import Elements, Literal, Static, Value
 from pagerace.compiler.expressions import Expressions
-from pagerace.compiler.ir import Const, Operand, Reg, Scalar
-from pagerace.compiler.kinds import limits, plain, smallest
+from pagerace.compiler.ir import INT, Const, Operand, Reg, Scalar
+from pagerace.compiler.kinds import is_plain, limits, plain, smallest
 from pagerace.lang.structures import Pool, resolve_length
 
 
@@ -72,6 +72,7 @@ class Loops(Expressions):
             return
         sequence = self.value(node.iter)
         if isinstance(sequence, Elements):
+            sequence = self._pinned(node, sequence)
             length = sequence.lengths[0]
         elif isinstance(sequence, Static) and isinstance(sequence.value, Pool):
             length = resolve_length(sequence.value.length)
@@ -83,22 +84,43 @@ class Loops(Expressions):
                 help="for i in range(n), or over an array or a pool",
             )
         counter = self.register(smallest(length), f"<{node.target.id}>")
-        hidden = f"<index of {node.target.id}>"
-        self.variables[hidden] = counter
+        hidden, whole = (f"<{what} {len(self.variables)}>" for what in ("index", "sequence"))
+        self.variables[hidden], self.variables[whole] = counter, sequence
 
         def element() -> None:
             index = ast.copy_location(ast.Name(hidden, ast.Load()), node.iter)
-            item = ast.copy_location(ast.Subscript(node.iter, index, ast.Load()), node.iter)
+            base = ast.copy_location(ast.Name(whole, ast.Load()), node.iter)
+            item = ast.copy_location(ast.Subscript(base, index, ast.Load()), node.iter)
             self._bind_target(node.target, self.operand(item))  # pyright: ignore
 
         zero = Const(0, counter.type)
         self._counted(node, counter, zero, Const(length, counter.type), 1, element)
 
+    def _pinned(self, node: ast.For, sequence: Elements) -> Elements:
+        """The array as it is now: the body may change the variables that lead to it."""
+        owner = sequence.owner
+        if owner is not None:
+            owner = (owner[0], self.kept(node, owner[1]))
+        return Elements(
+            sequence.place, self.kept(node, sequence.index), sequence.lengths, owner
+        )
+
+    def kept(self, node: ast.AST, value: Operand) -> Operand:
+        """A copy of what an author's variable holds, which the author may change."""
+        if not isinstance(value, Reg) or not self.code.names[value.number]:
+            return value
+        copy = self.register(value.type)
+        self.emit(ir.Op(copy, "convert", (value,), self.where(node)))
+        return copy
+
     def _bind_target(self, target: ast.Name, value: Operand) -> None:
         known = self.variables.get(target.id)
         if not isinstance(known, Reg):
-            known = self.variables[target.id] = self.register(value.type, target.id)
-        self.assign(target, known, value)
+            scalar = value.type
+            if is_plain(scalar) and not self._is_set_here_alone(target.id):
+                scalar = INT if scalar.bits <= INT.bits else Scalar(64, signed=True, cls=int)
+            known = self.variables[target.id] = self.register(scalar, target.id)
+        self.assign(target, known, self.convert(target, value, known.type))
 
     def _for_range(self, node: ast.For, name: str, call: ast.Call) -> None:
         if not 1 <= len(call.args) <= 3 or call.keywords:
@@ -114,7 +136,7 @@ class Loops(Expressions):
         stop = values[-1]
         if isinstance(start, Literal) and isinstance(stop, Literal):
             rounds = len(range(start.value, stop.value, step))
-            if rounds <= 1 and name not in self._stored_names(node):
+            if rounds <= 1 and self._is_set_here_alone(name):
                 self._straight(node, name, start.value, rounds)
                 return
         scalar = self._range_type(call, start, stop, step)
@@ -147,15 +169,19 @@ class Loops(Expressions):
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
         }
 
+    def _is_set_here_alone(self, name: str) -> bool:
+        """Is this loop all that gives the variable a value in the function?"""
+        stores = (
+            isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store)
+            for part in ast.walk(self.tree)
+        )
+        return sum(stores) == 1
+
     def _straight(self, node: ast.For, name: str, start: int, rounds: int) -> None:
         """A loop of one round at most is no loop."""
         if rounds == 0:
             return
-        known = self.variables.get(name)
-        if isinstance(known, Reg) and self.code.names[known.number] == name:
-            self.assign(node, known, self.literal(node, start, known.type))
-        else:
-            self.variables[name] = Literal(start)
+        self.variables[name] = Literal(start)
         done = self.new_block()
         self._loop_body(node.body, done, done)
         self.jump(done, done)
@@ -190,8 +216,12 @@ class Loops(Expressions):
         # What another loop over the same name reads is that loop's own.
         own = set(inside)
         for other in ast.walk(self.tree):
-            if isinstance(other, ast.For) and getattr(other.target, "id", "") == name:
-                own |= {id(part) for part in ast.walk(other)}
+            if (
+                isinstance(other, ast.For)
+                and getattr(other.target, "id", "") == name
+                and all(part is not node for part in ast.walk(other))
+            ):
+                own |= {id(part) for body in other.body for part in ast.walk(body)}
         return any(
             isinstance(part, ast.Name)
             and part.id == name

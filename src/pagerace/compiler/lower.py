@@ -148,8 +148,6 @@ class Lowerer(Functions):
         return sum(stores) > 1
 
     def _assign_place(self, target: ast.expr, value: Value, source: ast.expr) -> None:
-        if isinstance(target, ast.Attribute):
-            self._refuse_bit_store(target)
         if not isinstance(value, (Literal, Static)):
             value = self.as_operand(source, value)
         if isinstance(target, ast.Subscript):
@@ -162,7 +160,12 @@ class Lowerer(Functions):
                 )
                 self.emit(ir.PtrStore(base, index, stored, self.where(target)))
                 return
-        place = self.value(target)
+        if isinstance(target, ast.Attribute):
+            base = self.value(target.value)
+            self._refuse_bit_store(target, base)
+            place = self.member(target, base) if _in_memory(base) else self.value(target)
+        else:
+            place = self.value(target)
         if not isinstance(place, Place):
             self.fail(
                 target,
@@ -180,15 +183,10 @@ class Lowerer(Functions):
             return self.op(node, "convert", value, to=want)
         return self.convert(node, value, want)
 
-    def _refuse_bit_store(self, target: ast.Attribute) -> None:
-        base = target.value
-        if isinstance(base, ast.Name) and isinstance(self.variables.get(base.id), (Const, Reg)):
-            kind = self.variables[base.id].type.kind
-        elif isinstance(base, (ast.Attribute, ast.Subscript)):
-            place = self.value(base)
-            kind = place.leaf.family.type.kind if isinstance(place, Place) else "ref"
-        else:
-            return
+    def _refuse_bit_store(self, target: ast.Attribute, base: Value) -> None:
+        kind = base.leaf.family.type.kind if isinstance(base, Place) else ""
+        if isinstance(base, (Const, Reg)):
+            kind = base.type.kind
         if kind == "bits":
             self.fail(
                 target,
@@ -272,9 +270,8 @@ class Lowerer(Functions):
 
     def _enter(self, item: ast.withitem) -> None:
         context = item.context_expr
-        if item.optional_vars is not None:
-            self.fail(item.optional_vars, "unsupported-with", "`as` has no meaning here")
         if isinstance(context, ast.Call) and self.value(context.func) == Static(atomic):
+            self._refuse_as(item)
             self.emit(ir.Begin(self.where(context)))
             self.scope.cleanups.append(lambda: self.emit(ir.End(self.where(context))))
             return
@@ -285,7 +282,7 @@ class Lowerer(Functions):
                 "a Python file; kernel code has no files" if ast.unparse(name) == "open" else ""
             )
             self.fail(
-                context,
+                name,
                 "unsupported-with",
                 "not a lock or an atomic section",
                 label=label,
@@ -293,7 +290,7 @@ class Lowerer(Functions):
                 if label
                 else "`with atomic():`, or a structure with __enter__ and __exit__",
             )
-        lock = self.as_operand(context, self.value(context))
+        lock = self.kept(context, self.as_operand(context, self.value(context)))
         cls = lock.type.cls
         enter, leave = (getattr(cls, n, None) for n in ("__enter__", "__exit__"))
         if not (isinstance(cls, type) and issubclass(cls, Struct) and enter and leave):
@@ -303,12 +300,23 @@ class Lowerer(Functions):
                 "not a lock or an atomic section",
                 label=describe(lock.type),
             )
+        self._refuse_as(item)
         self._guard(context, enter, lock)
         self.scope.cleanups.append(lambda: self._guard(context, leave, lock))
+
+    def _refuse_as(self, item: ast.withitem) -> None:
+        if item.optional_vars is not None:
+            self.fail(item.optional_vars, "unsupported-with", "`as` has no meaning here")
 
     def _guard(self, node: ast.expr, method: Any, lock: Operand) -> None:
         """Inline ``__enter__`` or ``__exit__``; the names do not appear in a diagram."""
         where = self.where(node)
+        if method in self.stack:
+            self.fail(node, "recursion", f"{method.__name__}() enters itself")
         with self.entered(method, where) as tree:
             self.variables["self"] = lock
             self.body(tree, NONE)
+
+
+def _in_memory(base: Value) -> bool:
+    return isinstance(base, (Const, Reg, Place))

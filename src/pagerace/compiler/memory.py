@@ -14,13 +14,12 @@ import math
 import types
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from pagerace.compiler.ir import BOOL, INT, NONE, Family, Scalar
 from pagerace.lang.direct import ptr
 from pagerace.lang.integers import SizedInt
-from pagerace.lang.protocol import Function
 from pagerace.lang.structures import (
     Array,
     ArrayDefault,
@@ -28,10 +27,19 @@ from pagerace.lang.structures import (
     PerThread,
     Pool,
     Struct,
+    assignments,
     field_types,
+    home_of,
     is_reference,
     resolve_length,
 )
+
+WORD_BITS = 64
+
+
+def may_be_none(scalar: Scalar) -> Scalar:
+    """The type of a variable or a cell: no annotation keeps None out of memory."""
+    return replace(scalar, nullable=True) if scalar.kind == "ref" else scalar
 
 
 @dataclass(frozen=True)
@@ -153,8 +161,10 @@ class Memory:
                 scalar = self.scalar(hint)
                 if scalar is None:
                     raise TypeError(f"{cls.__name__}.{name} is not an integer, bool or enum")
-                fields[name] = (start, scalar)
+                fields[name] = (start, may_be_none(scalar))
                 start += scalar.bits
+            if start > WORD_BITS:
+                raise TypeError(f"{cls.__name__} has {start} bits; a word has {WORD_BITS}")
             self._bits[cls] = fields
         return self._bits[cls]
 
@@ -171,7 +181,8 @@ class Memory:
                 for name, (start, t) in fields.items()
             )
         if scalar.kind == "ref":
-            return self.first[id(value)] + 1
+            number = self.number_of(value)
+            return 0 if number is None else number + 1
         return int(value) & ((1 << scalar.bits) - 1)
 
     # -- globals ----------------------------------------------------------------
@@ -202,16 +213,19 @@ class Memory:
                 structure.names.extend(names)
                 if isinstance(item, PerThread):
                     structure.threads.extend(range(threads))
-        for name, item in objects.items():
-            if isinstance(item, Array):
-                self._global_array(name, item)
+        arrays = {name: item for name, item in objects.items() if isinstance(item, Array)}
+        for name, item in arrays.items():
+            self._array_of_structures(name, item)
         for cls in order:
             self._embed(self.structures[cls])
+        self._refuse_shared_tasks()
+        for name, item in arrays.items():
+            self._array_of_values(name, item)  # a reference is as wide as there are objects
         for cls in order:
             self._leaves(self.structures[cls])
         for item in objects.values():
-            if isinstance(item, Struct):
-                self._initial(item, self.structures[type(item)], self.first[id(item)])
+            for owner, key, value in assignments(item):
+                self._initial(owner, key, value)
 
     def _containers_first(self, roots: Iterable[Any]) -> list[type[Struct]]:
         """All structures that appear, each after every structure that embeds it."""
@@ -235,18 +249,33 @@ class Memory:
             visit(referred.pop(0))
         return list(reversed(done))
 
-    def _global_array(self, name: str, item: Array[Any]) -> None:
+    def _refuse_shared_tasks(self) -> None:
+        """What one thread alone sees becomes its locals, so nothing else may be of its kind."""
+        for structure in self.structures.values():
+            if structure.private and len(structure.threads) != structure.count:
+                raise TypeError(
+                    f"{structure.cls.__name__} is both per-thread and shared memory: "
+                    "make it two classes"
+                )
+
+    def _array_of_structures(self, name: str, item: Array[Any]) -> None:
         length = len(item.values)
         if isinstance(item.element, type) and issubclass(item.element, Struct):
             structure = self.structures[item.element]
             self.arrays[id(item)] = Embedded(item.element, structure.count, (length,))
             structure.names.extend(f"{name}[{i}]" for i in range(length))
+
+    def _array_of_values(self, name: str, item: Array[Any]) -> None:
+        if id(item) in self.arrays:
             return
+        length = len(item.values)
         scalar = self.scalar(item.element)
         if scalar is None:
             raise TypeError(f"{name}: elements of this type cannot be shared")
         names = [f"{name}[{i}]" for i in range(length)]
-        self.arrays[id(item)] = Leaf(self._family(f"{name}[]", scalar, names), (length,))
+        family = self._family(f"{name}[]", scalar, names)
+        self._default(family, None)
+        self.arrays[id(item)] = Leaf(family, (length,))
 
     def _embed(self, structure: Structure) -> None:
         cls = structure.cls
@@ -273,24 +302,62 @@ class Memory:
             names = _element_names(structure.names, name, lengths)
             family = self._family(f"{cls.__name__}.{name}", scalar, names)
             family.private = structure.private
-            if default is not None and not lengths:
-                family.initial = [self.encode(scalar, default)] * len(names)
+            if scalar.kind == "ref" and not family.private:
+                if scalar.cls in self.structures and self.structures[scalar.cls].private:
+                    raise TypeError(
+                        f"{cls.__name__}.{name} would show a per-thread object to other threads"
+                    )
+            self._default(family, None if lengths else default)
             structure.fields[name] = Leaf(family, lengths)
 
-    def _initial(self, item: Struct, structure: Structure, number: int) -> None:
-        """Take over what the module's own body assigned to a global structure."""
-        for name, value in vars(item).get("_assigned", {}).items():
-            place = structure.fields[name]
-            if isinstance(place, Leaf) and not place.lengths:
-                known = not isinstance(value, Struct) or id(value) in self.first
-                if known:
-                    place.family.initial[number] = self.encode(place.family.type, value)
+    def _default(self, family: Family, default: Any) -> None:
+        """What cells hold before anything is assigned: zero, or what the class says."""
+        if default is None and family.type.kind == "bits":
+            default = typing.cast(Any, family.type.cls)()
+        if default is not None:
+            family.initial = [self.encode(family.type, default)] * family.count
+
+    def number_of(self, item: Struct) -> int | None:
+        """The number of an object among those of its class; None if it is not known."""
+        known, home = self.first.get(id(item)), home_of(item)
+        if known is not None or home is None:
+            return known
+        owner, key = home
+        if isinstance(owner, Pool):
+            first = self.first.get(id(owner))
+            return None if first is None else first + key
+        start = self._cell(owner, key)
+        return None if start is None else start[0].base + start[1]  # pyright: ignore
+
+    def _cell(self, owner: Any, key: Any) -> tuple[FieldPlace, int] | None:
+        """(place, index in it) of a field of a structure, or of an element of an array."""
+        if not isinstance(owner, Array):
+            number = self.number_of(owner)
+            structure = self.structures.get(type(owner))
+            return None if number is None or not structure else (structure.fields[key], number)
+        if id(owner) in self.arrays:
+            return self.arrays[id(owner)], key
+        home = home_of(owner)
+        array = None if home is None else self._cell(*home)
+        if array is None:
+            return None
+        place, number = array
+        if key >= place.lengths[0]:
+            raise TypeError(f"the module's body uses element {key} of {place.lengths[0]}")
+        return place, number * place.lengths[0] + key
+
+    def _initial(self, owner: Any, key: Any, value: Any) -> None:
+        """Take over what the module's own body assigned."""
+        cell = self._cell(owner, key)
+        if cell is not None and isinstance(cell[0], Leaf):
+            family = cell[0].family
+            family.initial[cell[1]] = self.encode(family.type, value)
 
     def _family(self, name: str, scalar: Scalar, names: list[str]) -> Family:
         # A structure that is referred to but of which there is no object has a cell too,
         # which nothing reaches: following the reference fails before.
         names = names or [f"{name} of nothing"]
-        family = Family(len(self.families), name, scalar, len(names), names)
+        family = Family(len(self.families), name, may_be_none(scalar), len(names), names)
         family.initial = [0] * len(names)
         self.families.append(family)
         return family
@@ -353,82 +420,3 @@ def _element_names(owners: list[str], name: str, lengths: tuple[int, ...]) -> li
     for length in lengths:
         names = [f"{base}[{i}]" for base in names for i in range(length)]
     return names
-
-
-def reachable(
-    functions: Iterable[Function], values: Iterable[Any]
-) -> tuple[list[Function], dict[str, GlobalObject]]:
-    """All kernel Python that ``functions`` may call, and the globals that they name.
-
-    A name counts as used where the bytecode mentions it: more than needed, never less.
-    """
-    seen: dict[Function, None] = {}
-    objects: dict[int, tuple[str, GlobalObject]] = {}
-    pending = list(functions)
-
-    def note(name: str, value: Any, names: Iterable[str]) -> None:
-        if isinstance(value, types.FunctionType):
-            if not value.__module__.startswith("pagerace.lang") and value not in seen:
-                pending.append(value)
-        elif isinstance(value, (Struct, Pool, PerThread, Array)):
-            objects.setdefault(id(value), (name, value))
-            if isinstance(value, Struct):
-                for key, inner in vars(value).get("_assigned", {}).items():
-                    note(f"{name}.{key}", inner, ())
-        elif isinstance(value, types.ModuleType) and not value.__name__.startswith(
-            "pagerace.lang"
-        ):
-            for attribute in names:
-                inner = vars(value).get(attribute)
-                if not isinstance(inner, types.ModuleType):
-                    note(attribute, inner, ())
-
-    while pending:
-        function = pending.pop(0)
-        if function in seen:
-            continue
-        seen[function] = None
-        names = _names(function.__code__)
-        for name in names:
-            note(name, function.__globals__.get(name), names)
-        for cls in _guard_classes(function):
-            pending.extend(
-                method
-                for method in (vars(cls).get("__enter__"), vars(cls).get("__exit__"))
-                if isinstance(method, types.FunctionType)
-            )
-    for value in values:
-        note(f"argument{len(objects)}", value, ())
-    unique: dict[str, GlobalObject] = {}
-    for name, value in objects.values():
-        while name in unique:
-            name += "_"
-        unique[name] = value
-    return list(seen), unique
-
-
-def _names(code: types.CodeType) -> list[str]:
-    names = list(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names.extend(_names(constant))
-    return names
-
-
-def _guard_classes(function: Function) -> list[type]:
-    """Structures with ``__enter__`` that are reachable from a function's annotations."""
-    found: dict[type, None] = {}
-
-    def visit(hint: Any) -> None:
-        cls = referent(hint)[0] or hint
-        if isinstance(cls, type) and issubclass(cls, Struct) and cls not in found:
-            found[cls] = None
-            for name, inner in field_types(cls).items():
-                visit(lengths_of(inner, cls.__dict__.get(name))[1])
-
-    for value in function.__globals__.values():
-        if isinstance(value, type) and issubclass(value, Struct):
-            visit(value)
-        elif isinstance(value, (Struct, Pool, PerThread)):
-            visit(type(value) if isinstance(value, Struct) else value.cls)
-    return [cls for cls in found if "__enter__" in vars(cls)]

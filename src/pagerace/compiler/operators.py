@@ -8,6 +8,7 @@ from typing import Any
 from pagerace.compiler.builder import Builder, Elements, Literal, Place, Static, Value
 from pagerace.compiler.ir import BOOL, INT, Const, Operand, Reg, Scalar
 from pagerace.compiler.kinds import (
+    WIDEST,
     common,
     describe,
     holds,
@@ -286,7 +287,9 @@ class Operators(Builder):
             left = self.literal(node, left.value, Scalar(64, signed=True))
             right = self.literal(node, right.value, left.type)
         if isinstance(left, Static) and isinstance(right, Static):
-            same = left.value is right.value
+            if name not in ("eq", "ne"):
+                self.fail(node, "type-mismatch", "these have no order")
+            same = left.value is right.value or left.value == right.value
             return Const(int(same == (name == "eq")), BOOL)
         if isinstance(left, (Literal, Static)):
             b = self.as_operand(rhs, right)
@@ -297,6 +300,8 @@ class Operators(Builder):
         kinds = {a.type.kind, b.type.kind}
         if kinds == {"int"}:
             want = common(a.type, b.type)
+            if want.bits > WIDEST:
+                return self._across_signs(node, name, a, b)
             return self.op(node, name, *(self.op(node, "convert", x, to=want) for x in (a, b)))
         if kinds == {"int", "bool"}:
             want = a.type if a.type.kind == "int" else b.type
@@ -311,6 +316,16 @@ class Operators(Builder):
         if a.type.bits != b.type.bits:  # None has no class yet
             a, b = (Const(0, b.type), b) if a.type.cls is None else (a, Const(0, a.type))
         return self.op(node, name, a, b)
+
+    def _across_signs(self, node: ast.AST, name: str, a: Operand, b: Operand) -> Operand:
+        """An u64 beside a signed number: one that is negative is below all others."""
+        raw = Scalar(WIDEST)
+        u, v = (self.op(node, "convert", x, to=raw) for x in (a, b))
+        signed = a if a.type.signed else b
+        negative = self.op(node, "lt", signed, Const(0, signed.type))
+        below = name in (("lt", "le", "ne") if signed is a else ("gt", "ge", "ne"))
+        plainly = self.op(node, name, u, v)
+        return self.op(node, "select", negative, Const(int(below), BOOL), plainly, to=BOOL)
 
     def _other_side(self, node: ast.expr, value: Value, want: Scalar) -> Operand:
         """A literal compared with ``want`` need not fit: it is widened instead."""

@@ -98,8 +98,9 @@ def _section_depths(code: Code) -> list[int]:
 def _surely_fails(block: Block) -> bool:
     """Does it end in a check that always fails, so that nothing comes after it?"""
     last = block.instructions[-1] if block.instructions else None
-    known = isinstance(last, Check) and isinstance(last.condition, Const)
-    return known and not last.condition.value
+    if not isinstance(last, Check) or not isinstance(last.condition, Const):
+        return False
+    return not last.condition.value
 
 
 def _depth_after(instruction: Instruction, depth: int) -> int:

@@ -14,8 +14,9 @@ from pagerace.compiler.ir import BOOL, NONE, Code, Const, Process, Program, Prop
 from pagerace.compiler.kinds import describe
 from pagerace.compiler.leaks import leak_property
 from pagerace.compiler.lower import Lowerer
-from pagerace.compiler.memory import GlobalObject, Memory, reachable
+from pagerace.compiler.memory import GlobalObject, Memory
 from pagerace.compiler.private import promote
+from pagerace.compiler.reachable import reachable
 from pagerace.compiler.source import Edits, function_tree, resolve_name
 from pagerace.lang.protocol import Function, Protocol, Thread
 from pagerace.lang.structures import Pool, bound
@@ -235,11 +236,24 @@ class _Compilation:
                 f"property {tree.name}() must return bool",
                 f"returns {describe(code.result)}",
             )
+        self._refuse_effects(code, f"property {tree.name}()", (ir.Store, ir.Choose, ir.Wait))
         return Property(kind, function.__name__, code, where)
+
+    def _refuse_effects(self, code: Code, what: str, kinds: tuple[type, ...]) -> None:
+        """What runs between steps, once, must not be one: it would decide unseen."""
+        for block in code.blocks:
+            for instruction in block.instructions:
+                if isinstance(instruction, kinds):
+                    names: dict[Any, str] = {ir.Store: "write", ir.Choose: "choose"}
+                    name = names.get(type(instruction), "wait")
+                    where: Any = getattr(instruction, "where")  # noqa: B009
+                    message = f"{what} may not {name}"
+                    self._at(where, "unsupported-statement", message, "")
 
     def _initialise(self, program: Program, setup: Code | None) -> None:
         """Run the set-up; from then on a family that no thread writes is a constant."""
         if setup is not None:
+            self._refuse_effects(setup, "the set-up", (ir.Choose,))
             points.clean(setup)
             cells = [list(family.initial) for family in program.families]
             try:

@@ -37,16 +37,21 @@ def thread(function: Function, *args: Any, cpu: int | None = None, name: str = "
 
     ``cpu`` defaults to a CPU of its own; ``name`` to the function's name.
     """
-    return Thread(
-        function=function, args=args, cpu=cpu, name=name or function.__name__, agent=False
-    )
+    label = _name(name, function)
+    return Thread(function=function, args=args, cpu=cpu, name=label, agent=False)
 
 
 def agent(function: Function, *args: Any, cpu: int | None = None, name: str = "") -> Thread:
     """Hardware or a daemon: runs beside the threads and may stop at any point."""
-    return Thread(
-        function=function, args=args, cpu=cpu, name=name or function.__name__, agent=True
-    )
+    label = _name(name, function)
+    return Thread(function=function, args=args, cpu=cpu, name=label, agent=True)
+
+
+def _name(name: str, function: Function) -> str:
+    """A name that a schedule can hold: ``1:3,2.name:1?0``."""
+    if any(mark in name for mark in ",:?"):
+        raise ValueError(f"the name {name!r} has a mark that schedules use: , : or ?")
+    return name or function.__name__
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,12 @@ class Struct:
     def __init__(self) -> None:
         cls = type(self)
         for name, hint in field_types(cls).items():
-            object.__setattr__(self, name, initial_value(hint, cls.__dict__.get(name)))
+            value = initial_value(hint, cls.__dict__.get(name))
+            object.__setattr__(self, name, value)
+            if isinstance(value, Array) or (
+                isinstance(value, Struct) and not is_reference(hint)
+            ):
+                vars(cast(Any, value))["_home"] = (self, name)
 
     def __getattribute__(self, name: str) -> Any:
         value = object.__getattribute__(self, name)
@@ -248,6 +253,10 @@ class Array(Generic[T]):
     def __init__(self, element: Any, length: int) -> None:
         self.element = element
         self.values: list[Any] = [initial_value(element, None) for _ in range(length)]
+        self._assigned: dict[int, Any] = {}
+        for index, value in enumerate(self.values):
+            if isinstance(value, Struct):
+                vars(value)["_home"] = (self, index)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -261,7 +270,9 @@ class Array(Generic[T]):
 
     def __setitem__(self, index: int, value: T) -> None:
         self._check(index)
-        self.values[index] = _convert(self.element, value, None)
+        self.values[index] = value = _convert(self.element, value, None)
+        if sys._getframe(1).f_code.co_name == "<module>":
+            self._assigned[int(index)] = value
 
     def __iter__(self) -> Iterator[T]:
         return (self[index] for index in range(len(self.values)))
@@ -269,6 +280,29 @@ class Array(Generic[T]):
     def _check(self, index: int) -> None:
         if not 0 <= index < len(self.values):
             raise KernelPythonError(f"index {index} outside an array of {len(self.values)}")
+
+
+def home_of(item: Any) -> tuple[Any, Any] | None:
+    """(structure, array or pool; field or index) that an object is a part of."""
+    parts = vars(cast(object, item))
+    return parts.get("_home")
+
+
+def assignments(item: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """(owner, field or index, value) that the module's body assigned in an object."""
+    known = vars(cast(object, item))
+    assigned: dict[Any, Any] = known.get("_assigned", {})
+    for key, value in assigned.items():
+        yield item, key, value
+    parts: list[Any] = [*known.values()]
+    for within in ("_objects", "values"):  # of a pool, of an array
+        if not isinstance(item, Struct):
+            parts += known.get(within) or []
+    for part in parts:
+        if isinstance(part, (Struct, Array)):
+            home = home_of(part)
+            if home is not None and home[0] is item:
+                yield from assignments(part)
 
 
 class Pool(Generic[S]):
@@ -288,6 +322,8 @@ class Pool(Generic[S]):
         if self._objects is None:
             self._objects = [self.cls() for _ in range(resolve_length(self.length))]
             self._allocated = [False] * len(self._objects)
+            for index, item in enumerate(self._objects):
+                vars(item)["_home"] = (self, index)
         return self._objects
 
     def __len__(self) -> int:

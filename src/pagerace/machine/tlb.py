@@ -8,7 +8,8 @@ The rules of x86, each of which is one locked access or none at all:
   store faults.  This is what batched unmapping relies on (mm/rmap.c, try_to_unmap()).
 * A store through an entry whose copy is dirty does not look at memory again.
 * A page fault removes the entry that it came from.
-* An entry can be evicted at any time.
+* An entry can be filled ahead of any access, and be evicted, at any time: also on a CPU
+  that is in the kernel.
 
 TRUSTED.
 """
@@ -20,7 +21,7 @@ from enum import Enum
 from pagerace.lang import atomic, choose, smp_processor_id, wait_until
 from pagerace.machine.cpu import cpus, processor, tlb_entry
 from pagerace.machine.memory import Machine, frames, ulong
-from pagerace.machine.pgtable import pte_mkdirty, pte_mkyoung, pte_offset_kernel
+from pagerace.machine.pgtable import pte_mkdirty, pte_mkyoung, pte_offset_kernel, pte_slot
 
 
 class Access(Enum):
@@ -67,10 +68,18 @@ def fill(cpu: processor, address: ulong) -> Access:
     pte = ptep.value
     if not pte.present or not pte.writable:
         return Access.FAULT
+    load_entry(cpu, address, ptep)
+    return Access.AGAIN
+
+
+def load_entry(cpu: processor, address: ulong, ptep: pte_slot) -> None:
+    """Copy a PTE that is present, and set its accessed bit: one locked RMW."""
+    pte = ptep.value
     if not pte.accessed:
         ptep.value = pte_mkyoung(pte)
-    cpu.tlb[address] = tlb_entry(present=True, writable=True, dirty=pte.dirty, pfn=pte.pfn)
-    return Access.AGAIN
+    cpu.tlb[address] = tlb_entry(
+        present=True, writable=pte.writable, dirty=pte.dirty, pfn=pte.pfn
+    )
 
 
 def set_dirty(cpu: processor, address: ulong) -> Access:
@@ -92,6 +101,20 @@ def set_dirty(cpu: processor, address: ulong) -> Access:
 def invlpg(cpu: processor, address: ulong) -> None:
     """INVLPG: the CPU that executes it forgets one translation."""
     cpu.tlb[address] = tlb_entry()
+
+
+def tlb_fill() -> None:
+    """Agent: the CPU walks the tables ahead of any access, whenever it likes."""
+    cpu = cpus[smp_processor_id()]
+    while True:
+        with atomic():
+            table = cpu.cr3
+            wait_until(table is not None)
+            if table is not None:
+                address: ulong = choose(Machine.pages)
+                ptep = pte_offset_kernel(table, address)
+                wait_until(ptep.value.present and not cpu.tlb[address].present)
+                load_entry(cpu, address, ptep)
 
 
 def tlb_evict() -> None:

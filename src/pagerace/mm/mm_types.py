@@ -70,6 +70,10 @@ class vm_area_struct(Struct):
     vm_file: Ref[address_space]
 
 
+# A VMA that is gone is free memory: a use of it is reported.
+vm_area_cachep: Pool[vm_area_struct] = pool(vm_area_struct, lambda: Mm.vmas)
+
+
 class pmd_t(Struct):
     """An entry of the PMD and what hangs on it: a table of PTEs and the table's lock."""
 

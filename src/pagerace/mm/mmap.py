@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pagerace.machine.memory import ulong
 from pagerace.mm.memory import unmap_vmas
-from pagerace.mm.mm_types import mm_struct, vm_area_struct
-from pagerace.mm.mmap_lock import mmap_read_unlock, mmap_write_downgrade, mmap_write_lock
+from pagerace.mm.mm_types import address_space, mm_struct, vm_area_cachep, vm_area_struct
+from pagerace.mm.mmap_lock import (
+    mmap_read_unlock,
+    mmap_write_downgrade,
+    mmap_write_lock,
+    mmap_write_unlock,
+)
 from pagerace.mm.mmu_gather import gathers, tlb_finish_mmu, tlb_gather_mmu
 from pagerace.mm.rwsem import down_write, up_write
 
@@ -18,17 +23,39 @@ def find_vma(mm: mm_struct, addr: ulong) -> vm_area_struct | None:
     return None
 
 
-def munmap(mm: mm_struct, vma: vm_area_struct) -> None:
-    """__vm_munmap() of one whole VMA.
+def mmap_region(mm: mm_struct, mapping: address_space, start: ulong, end: ulong) -> None:
+    """mmap_region(), of a shared file from its beginning; alone, in the set-up."""
+    vma = vm_area_cachep.alloc()
+    if vma is not None:
+        vma.vm_mm = mm
+        vma.vm_start = start
+        vma.vm_end = end
+        vma.vm_file = mapping
+        mm.mm_mt[0] = vma
+        mapping.i_mmap[0] = vma
+
+
+def munmap(mm: mm_struct, start: ulong) -> None:
+    """__vm_munmap() of the one whole VMA that begins at ``start``.
 
     The VMA goes first, under mmap_lock for writing, so that no fault finds it any more;
     what it maps goes under mmap_lock for reading.
     """
     mmap_write_lock(mm)
+    vma = find_vma(mm, start)
+    if vma is None:
+        mmap_write_unlock(mm)
+        return
     detach_vma_to_be_unmapped(mm, vma)
     mmap_write_downgrade(mm)
     unmap_region(mm, vma, vma.vm_start, vma.vm_end)
+    remove_vma(vma)
     mmap_read_unlock(mm)
+
+
+def remove_vma(vma: vm_area_struct) -> None:
+    """remove_vma(): no fault and no rmap walk can have it any more, and it is freed."""
+    vm_area_cachep.free(vma)
 
 
 def detach_vma_to_be_unmapped(mm: mm_struct, vma: vm_area_struct) -> None:

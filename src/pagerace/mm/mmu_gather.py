@@ -32,7 +32,7 @@ class MmuGather(Config):
     ``dirty_in_gather``: set_page_dirty() waits for the flush, which is not forced.
     ``flush_under_ptl``: zap_pte_range() holds the PTL until the TLBs are flushed.
     ``bundle``: pages in a batch (MMU_GATHER_BUNDLE, MAX_GATHER_BATCH).
-    ``batches``: batches, the local one included (MAX_GATHER_BATCH_COUNT).
+    ``batches``: batches, the local one and MAX_GATHER_BATCH_COUNT more.
     """
 
     delay_rmap: bool = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagerace.lang import bug_on
+from pagerace.lang import atomic, bug_on
 from pagerace.machine.memory import frames
 from pagerace.mm.mm_types import folio, page_to_pfn, pfn_to_page
 from pagerace.mm.page_flags import folio_get, folio_mapped
@@ -19,6 +19,15 @@ def alloc_page() -> folio | None:
 
 
 def free_unref_page(page: folio) -> None:
-    """free_unref_page(): once free_pages_prepare() has found nothing wrong with it."""
-    bug_on(folio_mapped(page) or page.mapping is not None, "bad-page-state")
+    """free_unref_page(): the frame can be allocated again."""
+    free_pages_prepare(page)
     frames.free(frames[page_to_pfn(page)])
+
+
+def free_pages_prepare(page: folio) -> None:
+    """free_pages_prepare(): report a page that is in use, and take its flags away."""
+    with atomic():  # nobody else has a reference
+        in_use = folio_mapped(page) or page.mapping is not None
+        flags = page.PG_locked or page.PG_writeback  # PAGE_FLAGS_CHECK_AT_FREE
+        bug_on(in_use or flags, "bad-page-state")
+        page.PG_dirty = False

@@ -11,14 +11,23 @@ from pagerace.mm.lockdep import LockClass, lock_acquire, lock_acquired, lock_rel
 from pagerace.mm.mm_types import address_space, folio, page_folio
 from pagerace.mm.page_flags import folio_try_get
 from pagerace.mm.sched import might_sleep
+from pagerace.mm.swap import folio_put
 
 
 def filemap_get_folio(mapping: address_space, index: ulong) -> folio | None:
-    """filemap_get_folio() of include/linux/pagemap.h: with a reference, or None."""
-    folio = mapping.i_pages[index]
-    if folio is None or not folio_try_get(folio):
-        return None
-    return folio
+    """filemap_get_folio() of include/linux/pagemap.h: with a reference, or None.
+
+    mapping_get_entry(): the folio may be freed, and be another page by then, before the
+    reference is there; so it is looked up again.
+    """
+    while True:
+        folio = mapping.i_pages[index]
+        if folio is None:
+            return None
+        if folio_try_get(folio):
+            if mapping.i_pages[index] is folio:
+                return folio
+            folio_put(folio)
 
 
 def folio_lock(folio: folio) -> None:

@@ -33,9 +33,7 @@ def pte_lockptr(mm: mm_struct, pmd: pmd_t) -> spinlock_t:
     return pmd.ptl
 
 
-def pte_offset_map_lock(
-    mm: mm_struct, pmd: pmd_t, address: ulong, ptl: spinlock_t
-) -> pte_slot:
+def pte_offset_map_lock(mm: mm_struct, pmd: pmd_t, address: ulong, ptl: spinlock_t) -> pte_slot:
     """pte_offset_map_lock() of include/linux/mm.h; ``ptl`` is pte_lockptr(mm, pmd)."""
     pte = pte_offset_map(pmd, address)
     spin_lock(ptl)
@@ -52,9 +50,7 @@ def ptep_get_and_clear(mm: mm_struct, address: ulong, ptep: pte_slot) -> pte_t:
     return native_ptep_get_and_clear(ptep)
 
 
-def ptep_get_and_clear_full(
-    mm: mm_struct, address: ulong, ptep: pte_slot, full: bool
-) -> pte_t:
+def ptep_get_and_clear_full(mm: mm_struct, address: ulong, ptep: pte_slot, full: bool) -> pte_t:
     """ptep_get_and_clear_full() of arch/x86/include/asm/pgtable.h.
 
     ``full``: the whole mm goes away and no CPU runs it, so that no xchg is needed.

@@ -26,8 +26,8 @@ from pagerace.machine.pgtable import pfn_pte, pte_mkdirty, pte_mkyoung, set_pte
 from pagerace.mm.fault import user_store
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.madvise import madvise_dontneed
-from pagerace.mm.mm_types import address_space, folio, mm_struct, page_to_pfn, vm_area_struct
-from pagerace.mm.mmap import munmap
+from pagerace.mm.mm_types import address_space, folio, mm_struct, page_to_pfn, vm_area_cachep
+from pagerace.mm.mmap import mmap_region, munmap
 from pagerace.mm.page_alloc import alloc_page
 from pagerace.mm.page_flags import folio_get
 from pagerace.mm.pgtable import pte_offset_map
@@ -42,8 +42,9 @@ class Start(Enum):
     """How the pages are mapped at first.
 
     STORED: a store has left the page dirty and the PTE writable and dirty.
-    READ: a read fault has mapped a clean page read-only, for vma_wants_writenotify().
-    UNNOTIFIED: a clean page is mapped writable and clean, as in a VMA that does not want
+    READ: a read fault nearby has mapped a clean page, read-only for
+    vma_wants_writenotify(), and old.
+    UNNOTIFIED: a clean old page is mapped writable and clean, as in a VMA that does not want
     to be notified; the dirty bit of the hardware is all there is.
     """
 
@@ -79,7 +80,6 @@ class fsync_record(Struct):
 
 
 mm = mm_struct()
-vma = vm_area_struct()
 mapping = address_space()
 logs: Pool[user_log] = pool(user_log, lambda: Machine.cpus)
 calls = per_thread(fsync_log)
@@ -91,11 +91,7 @@ def setup() -> None:
     init_rwsem(mm.mmap_lock, LockClass.MMAP_LOCK)
     init_rwsem(mapping.i_mmap_rwsem, LockClass.I_MMAP_RWSEM)
     spin_lock_init(mm.pmd.ptl, LockClass.PAGE_TABLE_LOCK)
-    vma.vm_mm = mm
-    vma.vm_end = Machine.pages
-    vma.vm_file = mapping
-    mm.mm_mt[0] = vma
-    mapping.i_mmap[0] = vma
+    mmap_region(mm, mapping, 0, Machine.pages)
     for cpu in range(Machine.cpus):
         if cpu != 1:
             cpus[cpu].cr3 = mm.pmd.table
@@ -112,10 +108,10 @@ def add_to_file(page: folio, index: ulong) -> None:
     page.index = index
     mapping.i_pages[index] = page
     folio_get(page)
-    page_add_file_rmap(page, vma)
-    pte = pte_mkyoung(pfn_pte(page_to_pfn(page), Work.start is not Start.READ))
+    page_add_file_rmap(page, vm_area_cachep[0])
+    pte = pfn_pte(page_to_pfn(page), Work.start is not Start.READ)
     if Work.start is Start.STORED:
-        pte = pte_mkdirty(pte)
+        pte = pte_mkyoung(pte_mkdirty(pte))
         page.PG_dirty = True
         frames[page_to_pfn(page)].content = 1
         logs[0].stored[index] = 1
@@ -128,12 +124,12 @@ def add_to_file(page: folio, index: ulong) -> None:
 
 def unmap() -> None:
     """Thread: the mapping goes away for good."""
-    munmap(mm, vma)
+    munmap(mm, 0)
 
 
 def dontneed() -> None:
     """Thread: the mapping goes away, and comes back where it is touched."""
-    madvise_dontneed(mm, vma)
+    madvise_dontneed(mm, 0)
 
 
 def writeback() -> None:

@@ -11,13 +11,11 @@ that had been thought of before do not: see the orders at the top of mm/mmu_gath
 from __future__ import annotations
 
 from pagerace.lang import agent, drop, force, mutant, protocol, swap, thread, violates
-from pagerace.machine.pgtable import pte_wrprotect
-from pagerace.machine.tlb import set_dirty, tlb_evict
-from pagerace.mm.filemap import filemap_page_mkwrite
+from pagerace.machine.memory import Machine
+from pagerace.machine.tlb import set_dirty, tlb_evict, tlb_fill
 from pagerace.mm.memory import (
     fault_dirty_shared_page,
     finish_mkwrite_fault,
-    wp_page_shared,
     zap_pte_range,
 )
 from pagerace.mm.mmu_gather import (
@@ -26,23 +24,20 @@ from pagerace.mm.mmu_gather import (
     RFC_DIRTY_IN_GATHER_RMAP_KEPT,
     V6_0,
     V6_2,
+    MmuGather,
     tlb_flush_mmu,
     tlb_flush_mmu_free,
     tlb_flush_mmu_tlbonly,
-    tlb_flush_rmaps,
+    tlb_next_batch,
 )
-from pagerace.mm.page_vma_mapped import map_pte, page_vma_mapped_walk_done
 from pagerace.mm.page_writeback import (
-    folio_clear_dirty_for_io,
     set_page_dirty,
-    write_cache_pages,
 )
-from pagerace.mm.pagemap import folio_lock, folio_unlock, unlock_page
-from pagerace.mm.pgtable import ptep_clear_flush, ptep_get_and_clear_full
-from pagerace.mm.rmap import page_mkclean_one
-from pagerace.mm.spinlock import spin_lock, spin_unlock
-from pagerace.mm.tlb import flush_tlb_page, sysvec_call_function
-from pagerace.mm.vmscan import __remove_mapping, shrink_folio_list
+from pagerace.mm.pagemap import unlock_page
+from pagerace.mm.pgtable import ptep_get_and_clear_full
+from pagerace.mm.tlb import (
+    sysvec_call_function,
+)
 from pagerace.protocols._dirty_tracking import (
     a_page_is_reclaimed,
     a_stale_entry_is_dirty,
@@ -57,11 +52,14 @@ from pagerace.protocols._dirty_tracking import (
     reference_outlives_translations,
     rmap_outlives_translations,
 )
+from pagerace.protocols._lost_write_mutants import MUTANTS
 from pagerace.protocols._shared_file import Start, Work, dontneed, setup, unmap, user, writeback
 
 HARDWARE = [
     agent(sysvec_call_function, cpu=0),
     agent(sysvec_call_function, cpu=2),
+    agent(tlb_fill, cpu=0),
+    agent(tlb_fill, cpu=2),
     agent(tlb_evict, cpu=2),
 ]
 FLUSHING = [
@@ -83,56 +81,7 @@ v6_2 = protocol(
     at_end=[every_store_survives],
     sometimes=[a_stale_entry_is_dirty, a_page_is_reclaimed],
     config=[V6_2],
-    mutants={
-        "no_flush": mutant(
-            drop(zap_pte_range, tlb_flush_mmu_tlbonly), killed_by=rmap_outlives_translations
-        ),
-        "rmap_before_flush": mutant(
-            swap(zap_pte_range, tlb_flush_mmu_tlbonly, tlb_flush_rmaps),
-            killed_by=rmap_outlives_translations,
-        ),
-        "rmap_never": mutant(
-            drop(zap_pte_range, tlb_flush_rmaps), killed_by=mapcount_is_exact
-        ),
-        "ptl_before_flush": mutant(
-            force(zap_pte_range, "MmuGather.flush_under_ptl", False),
-            killed_by=ptl_covers_the_flush,
-        ),
-        "fault_without_folio_lock": mutant(
-            drop(filemap_page_mkwrite, folio_lock),
-            drop(filemap_page_mkwrite, folio_unlock),
-            drop(wp_page_shared, unlock_page),
-            drop(fault_dirty_shared_page, unlock_page),
-            killed_by=no_ext4_warning,
-        ),
-        "mkclean_without_ptl": mutant(
-            drop(map_pte, spin_lock),
-            drop(page_vma_mapped_walk_done, spin_unlock),
-            killed_by=ptl_covers_the_flush,
-        ),
-        "mkclean_without_pvmw_sync": mutant(
-            force(map_pte, "pvmw.flags & PVMW_SYNC", False), killed_by=no_store_behind_mkclean
-        ),
-        "mkclean_without_flush": mutant(
-            drop(ptep_clear_flush, flush_tlb_page), killed_by=ptl_covers_the_flush
-        ),
-        "mkclean_without_wrprotect": mutant(
-            drop(page_mkclean_one, pte_wrprotect), killed_by=no_store_behind_mkclean
-        ),
-        "writeback_without_mkclean": mutant(
-            force(folio_clear_dirty_for_io, "folio_mkclean(folio) != 0", False),
-            killed_by=no_store_behind_mkclean,
-        ),
-        "fsync_without_dirty_pages": mutant(
-            force(write_cache_pages, "folio_test_dirty(folio)", False),
-            killed_by=fsync_keeps_its_promise,
-        ),
-        "reclaim_of_dirty_pages": mutant(
-            force(shrink_folio_list, "folio_test_dirty(folio)", False),
-            force(__remove_mapping, "folio_test_dirty(folio)", False),
-            killed_by=every_store_survives,
-        ),
-    },
+    mutants=MUTANTS,
 )
 
 v6_2_dontneed = v6_2.replace(
@@ -172,6 +121,19 @@ v6_2_unnotified = v6_2.replace(
                 False,
             ),
             killed_by=rmap_outlives_translations,
+        ),
+    },
+)
+
+v6_2_batches = v6_2.replace(
+    title="munmap() removes each rmap once, over several batches",
+    threads=[thread(unmap, cpu=0), thread(user, cpu=2), *HARDWARE],
+    sometimes=[a_stale_entry_is_dirty],
+    config=[Machine(pages=3, frames=3), Work(stores=1), MmuGather(bundle=1, batches=3)],
+    mutants={
+        "batches_without_limit": mutant(
+            force(tlb_next_batch, "tlb.delayed_rmap and tlb.active != 0", False),
+            killed_by=mapcount_is_exact,
         ),
     },
 )

@@ -62,7 +62,9 @@ def diagram(execution: Execution, style: Style = COMMIT, *, verbose: bool = Fals
     """The execution as a diagram, without a newline at the end."""
     lines = tell(execution, verbose=verbose)
     cpus = cpus_of(execution, lines)
-    if len(cpus) > COLUMNS_MAX:
+    if not execution.steps:
+        rows = [_row([(style.margin, "(no step)")], style)]
+    elif len(cpus) > COLUMNS_MAX:
         rows = _one_column(lines, cpus, execution, style)
     else:
         rows = _side_by_side(lines, cpus, execution, style)
@@ -199,6 +201,10 @@ def mark(pieces: Sequence[str], violation: Violation, column: Column) -> list[st
     """Carets under what has just been written, and what is wrong with it."""
     text = violation.text or (f"{violation.property} fails" if violation.property else "")
     last = pieces[-1]
+    if text and last.endswith(f" {text}"):
+        text = ""  # it is what the carets stand under
+    elif not text:
+        text = violation.slug.replace("-", " ")
     indent = len(last) - len(last.lstrip())
     carets = "^" * (len(last) - indent)
     text = plain(text)

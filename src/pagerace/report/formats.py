@@ -24,13 +24,19 @@ def comment(execution: Execution, verbose: bool = False) -> str:
     """A comment for C source, set with tabs as in mm/huge_memory.c."""
     cause = _cause(execution)
     lines = ["/*"]
-    lines += [f" * {line}" for line in textwrap.wrap(cause, 77, break_long_words=False)]
+    lines += _in_comment(cause)
     lines += [" *", diagram(execution, COMMENT, verbose=verbose)]
     if execution.why:
         lines.append(" *")
-        lines += [f" * {line}" for line in textwrap.wrap(" ".join(execution.why), 77)]
+        lines += _in_comment(" ".join(execution.why))
     lines.append(" */")
     return "\n".join(lines)
+
+
+def _in_comment(words: str) -> list[str]:
+    """``words`` as lines of a comment; names and paths are never broken."""
+    wrapped = textwrap.wrap(words, 77, break_long_words=False, break_on_hyphens=False)
+    return [f" * {line}" for line in wrapped]
 
 
 def markdown(execution: Execution, verbose: bool = False) -> str:

@@ -38,7 +38,7 @@ def _file(file: str, source: Sequence[str], marks: Marks, shown: Sequence[int]) 
     rows = [short_path(file)]
     width = len(str(len(source)))
     texts = [source[line - 1].expandtabs(4) for line in marks if line <= len(source)]
-    column = min(max((len(text) for text in texts), default=0), TEXT_COLUMN_MAX) + 2
+    column = min(max((len(text) for text in texts), default=0), TEXT_COLUMN_MAX)
     previous = 0
     for line in shown:
         if previous and line != previous + 1:
@@ -46,7 +46,7 @@ def _file(file: str, source: Sequence[str], marks: Marks, shown: Sequence[int]) 
         previous = line
         text = source[line - 1].expandtabs(4).rstrip()
         if line in marks:
-            rows.append(f"* {line:>{width}} | {text:<{column}}# {remark(marks[line])}")
+            rows.append(f"* {line:>{width}} | {text:<{column}}  # {remark(marks[line])}")
         else:
             rows.append(f"  {line:>{width}} | {text}".rstrip())
     return "\n".join(rows)

@@ -67,6 +67,8 @@ class _Slice:
                     self.writes.setdefault(cell, []).append(number)
         violation = execution.violation
         self.reads = list(dict.fromkeys(violation.watched)) if violation is not None else []
+        self.torn = list(self._torn_locks())
+        self.torn_calls = {self.moments[store].call for *_, store in self.torn}
         self.alone = False  # the process's own writes count as well
         self.kept: set[int] = set()
         self.walked: set[int] = set()  # those of which the reasons are kept, too
@@ -82,6 +84,8 @@ class _Slice:
                 break
         if not self.kept:
             self.kept = {i for cell in self.cells.values() for i in cell if self._is_told(i)}
+        for torn in self.torn:
+            self.kept.update(torn)
         self._keep_objects()
         self._drop_repeated()
         self._keep_locks()
@@ -209,7 +213,7 @@ class _Slice:
         users: dict[str, dict[int, list[int]]] = {}
         for cell, writes in self.writes.items():
             for number in writes:
-                if lock_call(self.moments[number].call) is not None:
+                if self._lock_call(number) is not None:
                     process = self.moments[number].process
                     users.setdefault(cell, {}).setdefault(process, []).append(number)
         kept = set(self.kept)
@@ -249,6 +253,10 @@ class _Slice:
                 event = self.moments[number].event
                 if event.kind in kinds and (event.shared or kinds is _TOLD):
                     self.kept.add(number)
+                    if kinds is _TOLD:  # what was drawn is then all that there is to tell
+                        self.kept.update(
+                            i for i in last if self.moments[i].event.kind == "choose"
+                        )
                     return
 
     def _is_seen_with(self, number: int, store: int) -> bool:
@@ -261,8 +269,38 @@ class _Slice:
             and self._is_direct(number, store)
             and not self._updates(number)
             and not event.object.endswith(ALLOCATED)
-            and lock_call(self.moments[number].call) is None
+            and self._lock_call(number) is None
         )
+
+    # -- locks that are none ------------------------------------------------------------
+
+    def _torn_locks(self) -> Iterator[tuple[int, int, int]]:
+        """Where a lock is seen free, taken by another process, and then taken all the same.
+
+        What such a function does is the race itself: it is not told as a lock.  Each is
+        (the load, the write that came between, the store).
+        """
+        for cell, accesses in self.cells.items():
+            seen: dict[Call, int] = {}  # the last load of each call
+            for number in accesses:
+                moment = self.moments[number]
+                if lock_call(moment.call) is None:
+                    continue
+                if moment.event.kind == "load":
+                    seen[moment.call] = number
+                elif (load := seen.get(moment.call)) is not None:
+                    between = [
+                        i
+                        for i in self.writes.get(cell, ())
+                        if load < i < number and not self._is_own(i, number)
+                    ]
+                    if between:
+                        yield load, between[0], number
+
+    def _lock_call(self, number: int) -> Call | None:
+        """The call around an event that takes or releases a lock, and works as one."""
+        call = self.moments[number].call
+        return None if call in self.torn_calls else lock_call(call)
 
     # -- how events depend on each other ------------------------------------------------
 
@@ -304,7 +342,7 @@ class _Slice:
     def _is_checked_first(self, load: int, number: int) -> bool:
         """Does a call look at a shared cell before it writes there?"""
         a, b, cell = self.moments[load], self.moments[number], self._cell(load)
-        several = len(self._processes(cell)) > 1 and lock_call(a.call) is None
+        several = len(self._processes(cell)) > 1 and self._lock_call(load) is None
         same = cell == self._cell(number) and not self._is_counting(load)
         return a.call is b.call and several and same
 
@@ -334,7 +372,7 @@ class _Slice:
         if event.kind == "store":
             several = len(self._processes(self._cell(number))) > 1
             return event.old != event.new and several and not self._is_counting(number)
-        if lock_call(moment.call) is not None or self._is_counting(number):
+        if self._lock_call(number) is not None or self._is_counting(number):
             return False
         if event.object.endswith(ALLOCATED):
             return False

@@ -110,7 +110,27 @@ class _Shaper:
             if call.parent is None and isinstance(inner := self._only_part(call), Call):
                 if len(self.parts[inner]) > 1 and self._branches(inner):
                     shape.silent.add(call)
+        self._tell_apart(shape)
         return shape
+
+    def _tell_apart(self, shape: Shape) -> None:
+        """Name the lock where calls that read the same take different ones."""
+        locks = {call: name for call in shape.folded if (name := self._lock_of(call))}
+        taken: dict[str, set[str]] = {}
+        for call, name in locks.items():
+            taken.setdefault(call.title, set()).add(name)
+        for call, name in locks.items():
+            if len(taken[call.title]) > 1:
+                answer = shape.folded[call].partition(" -> ")[2]
+                told = f"{call.function}({name})"
+                shape.folded[call] = f"{told} -> {answer}" if answer else told
+
+    def _lock_of(self, call: Call) -> str:
+        """The structure of which a lock function changes a field; "" for another call."""
+        if not LOCK_FUNCTION.search(call.function):
+            return ""
+        objects = [m.event.object for m in self.inside[call] if "." in m.event.object]
+        return objects[0].rpartition(".")[0] if objects else ""
 
     def one_line(self, call: Call) -> str:
         """The call as one line, or "" where it takes more."""
@@ -270,7 +290,10 @@ def describe(event: Event, names: Names) -> list[str]:
         case "wait":
             return [f"wait_until({event.text or '...'})"]
         case "check":
-            return [f"fails: {event.text or event.object}"]
+            if event.object in ("", "assert"):
+                return [f"fails: {event.text}".rstrip(": ")]
+            slug = event.object.replace("-", " ")
+            return [f"{slug}: {event.text}" if event.text else slug]
         case "lock":
             return [f"// lock order: {event.text}"]
         case _:
@@ -278,8 +301,11 @@ def describe(event: Event, names: Names) -> list[str]:
 
 
 def _access(event: Event, names: Names) -> list[str]:
-    if event.object.endswith(ALLOCATED) and event.kind == "store":
-        verb = "is allocated" if event.new == "true" else "is freed"
+    if event.object.endswith(ALLOCATED):
+        if event.kind == "store":
+            verb = "is allocated" if event.new == "true" else "is freed"
+        else:  # a look whether it may be used
+            verb = "is allocated" if event.new == "true" else "is not allocated"
         return [f"{event.object.removesuffix(ALLOCATED)} {verb}"]
     if event.kind == "load":
         return [f"{name} == {event.new or event.old}" for name in names.of(event.object)]

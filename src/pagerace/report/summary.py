@@ -51,9 +51,12 @@ class Summary:
 
     @property
     def as_expected(self) -> bool:
-        """Is the verdict the one that the claim expects?"""
+        """Is the verdict the one that the claim expects?
+
+        A claim that holds because what it is about never happens is not.
+        """
         if not self.expect:
-            return self.verdict == "holds"
+            return self.verdict == "holds" and not self.unreached
         violation = self.execution.violation if self.execution else None
         if self.verdict != "violated" or violation is None:
             return False

@@ -67,12 +67,13 @@ def short(summary: Summary) -> str:
     return f"{summary.claim}   {headline(summary)}"
 
 
-def tally(summaries: Sequence[Summary]) -> str:
-    """How many verdicts are as expected."""
+def tally(summaries: Sequence[Summary], refused: int = 0) -> str:
+    """How many verdicts are as expected, of all claims but those ``refused``."""
     expected = sum(summary.as_expected for summary in summaries)
-    words = f"{plural(len(summaries), 'claim')}: {expected} as expected"
-    differing = len(summaries) - expected
-    return f"{words}, {differing} not" if differing else words
+    words = f"{plural(len(summaries) + refused, 'claim')}: {expected} as expected"
+    if differing := len(summaries) - expected:
+        words += f", {differing} not"
+    return f"{words}, {refused} refused" if refused else words
 
 
 def headline(summary: Summary) -> str:
@@ -101,7 +102,7 @@ def header(execution: Execution) -> str:
 
 def cause(violation: Violation) -> str:
     """``BUG: lost-write in zap_pte_range() / folio_mkclean()``."""
-    name = violation.slug or violation.property.replace("_", "-")
+    name = violation.slug or violation.property.strip("_").replace("_", "-")
     functions = " / ".join(f"{function}()" for function in violation.functions)
     return f"BUG: {name} in {functions}" if functions else f"BUG: {name}"
 
@@ -195,11 +196,17 @@ class Table:
         if not summary.as_expected:
             found = "not decided" if summary.verdict == "inconclusive" else "differs"
             remark = f"<- {summary.verdict} {summary.violated or summary.reason}".rstrip()
+            if summary.verdict == "holds" and not summary.expect:
+                remark = f"<- never reached: {', '.join(summary.unreached)}"
         states = f"{summary.states:,}"
         expected = _expectation(summary.expect)
         return self._line(
             (summary.claim, expected, found, states, duration(summary.seconds), remark)
         )
+
+    def refused(self, claim: str, expect: str) -> str:
+        """The line of a claim that could not be checked."""
+        return self._line((claim, _expectation(expect), "refused", "", "", ""))
 
     def _line(self, row: tuple[str, ...]) -> str:
         aligned = [
@@ -230,6 +237,8 @@ def _switches(count: int) -> str:
 
 
 def _expected(summary: Summary) -> str:
+    if not summary.expect and summary.verdict == "holds":
+        return "Expected: holds, and each 'sometimes' is reached."
     if not summary.expect:
         return "Expected: holds. The verdict differs."
     if summary.as_expected:

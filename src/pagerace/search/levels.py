@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -50,10 +51,17 @@ class Progress:
 
 
 class Interrupt:
-    """Ctrl-C while the search runs: the first asks it to end, the second ends at once."""
+    """Ctrl-C while the search runs: the first asks it to end, a later one ends at once.
+
+    What follows at once is the first one still: ``timeout`` signals a process and then
+    its group, and a key may be hit twice.
+    """
+
+    SAME_SECONDS = 0.5
 
     def __init__(self) -> None:
         self.seen = False
+        self._first = 0.0
         self._previous: Any = None
 
     def __enter__(self) -> Interrupt:
@@ -67,9 +75,11 @@ class Interrupt:
             signal.signal(signal.SIGINT, self._previous)
 
     def _handle(self, number: int, frame: Any) -> None:
-        if self.seen:
+        now = time.monotonic()
+        if not self.seen:
+            self.seen, self._first = True, now
+        elif now - self._first > self.SAME_SECONDS:
             raise KeyboardInterrupt
-        self.seen = True
 
 
 class Search:

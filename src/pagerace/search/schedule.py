@@ -37,11 +37,14 @@ class Group:
     choices: tuple[int, ...] = ()
 
 
-_GROUP = re.compile(r"(?P<label>[^\s:,?]+):(?P<steps>\d+)(?P<choices>(\?\d+)*)")
+# A label may hold all that a thread's name may: only a comma would end it.
+_GROUP = re.compile(r"(?P<label>[^,]+):(?P<steps>\d+)(?P<choices>(\?\d+)*)")
 
 
 def parse(text: str, processes: Sequence[Process]) -> list[Group]:
-    """Read a schedule.  Raises ScheduleError."""
+    """Read a schedule; the empty one takes no step.  Raises ScheduleError."""
+    if not text.strip():
+        return []
     numbers = {process.label: process.index for process in processes}
     groups: list[Group] = []
     for part in text.split(","):
