@@ -112,6 +112,51 @@ def impossible() -> None:
         assert slot.page is not None  # nobody ever sets it: this is known beforehand
 
 
+class Latch(Struct):
+    held: bool
+
+
+class Table(Struct):
+    latch: Latch
+
+
+class Frame(Struct):
+    latch: Latch
+
+
+class Hint(Struct):
+    latch: Latch | None
+
+
+tables = pool(Table, 1)
+frames = pool(Frame, 1)
+hint = Hint()
+
+
+def hint_setup() -> None:
+    tables.alloc()
+    frames.alloc()
+
+
+def choose_latch() -> None:
+    hint.latch = tables[0].latch
+    hint.latch = frames[0].latch
+
+
+def free_frame() -> None:
+    frames.free(frames[0])
+
+
+def free_table() -> None:
+    tables.free(tables[0])
+
+
+def use_latch() -> None:
+    latch = hint.latch
+    if latch is not None:
+        latch.held = True
+
+
 clean = protocol(threads=[thread(publish), thread(consume)])
 leak = clean.replace(config=[Fault(keep=True)], expect=violates("leak"))
 double_free = clean.replace(config=[Fault(twice=True)], expect=violates("double-free"))
@@ -132,3 +177,14 @@ counter_below_zero = protocol(
 )
 endless_loop = protocol(threads=[thread(count), thread(spin)], expect=violates("endless-loop"))
 surely = protocol(threads=[thread(impossible)], expect=violates("assert"))
+frame_gone = protocol(
+    threads=[thread(choose_latch), thread(free_frame), thread(use_latch)],
+    setup=hint_setup,
+    expect=violates("use-after-free"),
+)
+table_gone = frame_gone.replace(
+    threads=[thread(choose_latch), thread(free_table), thread(use_latch)]
+)
+both_gone = frame_gone.replace(
+    threads=[thread(choose_latch), thread(free_frame), thread(free_table), thread(use_latch)]
+)

@@ -25,6 +25,9 @@ EXPECTED: dict[str, tuple[dict[str, int], int]] = {
     "counter_below_zero": ({"counter-below-zero": 1}, 4),
     "endless_loop": ({"endless-loop": 1}, 3),
     "surely": ({"assert": 2}, 2),
+    "frame_gone": ({"use-after-free": 5}, 24),
+    "table_gone": ({"use-after-free": 4}, 24),
+    "both_gone": ({"use-after-free": 4}, 48),
 }
 
 

@@ -64,7 +64,6 @@ class Builder:
         self.function = ""
         self.caller: Where | None = None
         self.current = self.new_block()
-        self.checks_on = True
 
     # -- blocks and registers ---------------------------------------------------
 
@@ -151,7 +150,7 @@ class Builder:
 
     def check(self, node: ast.AST, condition: Operand, slug: str, text: str) -> None:
         """A violation named ``slug`` unless ``condition``; nothing if that is known true."""
-        if self.checks_on and not (isinstance(condition, Const) and condition.value):
+        if not (isinstance(condition, Const) and condition.value):
             self.emit(ir.Check(condition, slug, text, self.where(node)))
 
     def assign(self, node: ast.AST, target: Reg, value: Operand) -> None:
@@ -182,7 +181,7 @@ class Builder:
         self, node: ast.AST, owner: tuple[type, Operand] | None
     ) -> Callable[[], None] | None:
         """Code that checks that the object has not been freed; None if it never is."""
-        if owner is None or not self.checks_on:
+        if owner is None:
             return None
         structure = self.memory.structures[owner[0]]
         reference = owner[1]
@@ -197,8 +196,13 @@ class Builder:
         families = {o[0].number: o[0] for o in owners if o is not None}
         if not families:
             return None
-        family = next(iter(families.values()))
-        return lambda: self._check_owner(node, family, owners, reference)
+
+        def check_each() -> None:
+            # A lock may be embedded in members of more than one pool.
+            for family in families.values():
+                self._check_owner(node, family, owners, reference)
+
+        return check_each
 
     def _check_owner(
         self, node: ast.AST, family: ir.Family, owners: Any, reference: Operand
