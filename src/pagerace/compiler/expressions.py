@@ -221,12 +221,10 @@ class Expressions(Operators):
             )
         start, scalar = fields[name]
         raw = Scalar(value.type.bits)
-        shifted = self.op(node, "shr", self.retype(node, value, raw), Const(start, raw))
+        shifted = self.op(
+            node, "shr", self.op(node, "convert", value, to=raw), Const(start, raw)
+        )
         return self.op(node, "convert", shifted, to=scalar)
-
-    def retype(self, node: ast.AST, value: Operand, scalar: Scalar) -> Operand:
-        """The same bits as another type of the same width."""
-        return self.op(node, "convert", value, to=scalar)
 
     def _subscript(self, node: ast.Subscript) -> Value:
         base = self.value(node.value)

@@ -7,27 +7,16 @@ finds what follows from it.
 from __future__ import annotations
 
 from pagerace.compiler import ir, points
-from pagerace.compiler.ir import BOOL, Code, Const
+from pagerace.compiler.ir import Code, Const
+from pagerace.compiler.simplify import end_at_failure
 
 
 def fold(code: Code) -> None:
     """Fold what is constant.  The families' ``written`` marks must be final."""
-    _end_at_failures(code)
+    for block in code.blocks:
+        end_at_failure(code, block)
     _fold_loads(code)
     points.clean(code)
-
-
-def _end_at_failures(code: Code) -> None:
-    """End a block after a check that always fails: what follows may make no sense."""
-    for block in code.blocks:
-        for i, instruction in enumerate(block.instructions):
-            failing = isinstance(instruction, ir.Check) and instruction.condition == Const(
-                0, BOOL
-            )
-            if failing and (len(block.instructions) > i + 1 or block.terminator != ir.Return()):
-                del block.instructions[i + 1 :]
-                block.terminator = ir.Return()
-                break
 
 
 def _fold_loads(code: Code) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pagerace.compiler import footprint, interpreter, ir, liveness, points
+from pagerace.compiler.builder import Skip
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.compiler.fold import fold
 from pagerace.compiler.functions import Scope
@@ -82,7 +84,8 @@ def _lower_function(lowerer: Lowerer, function: Any) -> Code:
     """One function with its parameters in registers and no caller."""
     code = lowerer.code
     code.name = function.__name__
-    with _skipping(lowerer), lowerer.entered(function, None) as tree:
+    # A refused signature ends the lowering of its function, and nothing else.
+    with suppress(Skip), lowerer.entered(function, None) as tree:
         parameters, result = lowerer.signature(function, tree)
         registers: list[Reg] = []
         for name, scalar in parameters:
@@ -98,21 +101,6 @@ def _lower_function(lowerer: Lowerer, function: Any) -> Code:
             value = lowerer.body(tree, result)
             lowerer.end(ir.Return(value if isinstance(value, (Const, Reg)) else None))
     return code
-
-
-class _skipping:
-    """Let a refused signature end the lowering of its function, and nothing else."""
-
-    def __init__(self, lowerer: Lowerer) -> None:
-        self.lowerer = lowerer
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
-        from pagerace.compiler.builder import Skip
-
-        return kind is not None and issubclass(kind, Skip)
 
 
 class _Compilation:
@@ -200,7 +188,7 @@ class _Compilation:
         lowerer.process, lowerer.cpu = index, cpu
         function: Any = thread.function
         lowerer.code.name = thread.name
-        with _skipping(lowerer), lowerer.entered(function, None) as tree:
+        with suppress(Skip), lowerer.entered(function, None) as tree:
             parameters, result = lowerer.signature(function, tree)
             if len(parameters) != len(thread.args):
                 lowerer.fail(

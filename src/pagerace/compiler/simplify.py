@@ -238,7 +238,7 @@ def simplify(code: Code) -> None:
     for block, entry in zip(code.blocks, entries, strict=True):
         if entry is not None:
             _simplify_block(block, dict(entry), readers)
-            _end_at_failure(code, block)
+            end_at_failure(code, block)
 
 
 def _decide_comparisons(code: Code) -> None:
@@ -279,7 +279,7 @@ def _simplify_block(block: Block, facts: Facts, readers: Readers) -> None:
         block.terminator = Return(_known(facts, end.value))
 
 
-def _end_at_failure(code: Code, block: Block) -> None:
+def end_at_failure(code: Code, block: Block) -> None:
     """Drop what stands after a Check that always fails: its index may be out of range."""
     for index, instruction in enumerate(block.instructions):
         if _fails({}, instruction):
