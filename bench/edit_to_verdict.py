@@ -11,7 +11,6 @@ again   the same claim was checked before
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
@@ -24,14 +23,8 @@ import measure
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Time pagerace from an edit to the verdict.")
-    parser.add_argument("--size", choices=("S", "M", "L"), default="S")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each kind (default 5)")
-    parser.add_argument("--workers", type=int, default=1, help="threads of pagerace")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    options = parser.parse_args(arguments)
-    if options.runs < 1 or options.workers < 1:
-        parser.error("--runs and --workers must be 1 or more")
+    about = "Time pagerace from an edit to the verdict."
+    options = measure.options(about, 5, "runs of each kind", arguments)
     try:
         with tempfile.TemporaryDirectory() as folder:
             found = _measure(Path(folder), options.size, options.runs, options.workers)

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 BENCH = Path(__file__).parent
+
+
+def options(
+    description: str, runs: int, what_runs: str, arguments: Sequence[str] | None
+) -> argparse.Namespace:
+    """The options of both benchmarks; ends the process with 2 for a wrong one."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--size", choices=("L", "M", "S"), default="S")
+    parser.add_argument("--runs", type=int, default=runs, help=f"{what_runs} (default {runs})")
+    parser.add_argument("--workers", type=int, default=1, help="threads of pagerace")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    chosen = parser.parse_args(arguments)
+    if chosen.runs < 1 or chosen.workers < 1:
+        parser.error("--runs and --workers must be 1 or more")
+    return chosen
 
 
 class PageraceError(Exception):

@@ -16,7 +16,6 @@ Exit code 2: Spin or a C compiler is missing.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -49,14 +48,8 @@ class Numbers:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Measure pagerace against Spin.")
-    parser.add_argument("--size", choices=sorted(STATES), default="S")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each tool (default 3)")
-    parser.add_argument("--workers", type=int, default=1, help="threads of pagerace")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    options = parser.parse_args(arguments)
-    if options.runs < 1 or options.workers < 1:
-        parser.error("--runs and --workers must be 1 or more")
+    about = "Measure pagerace against Spin."
+    options = measure.options(about, 3, "runs of each tool", arguments)
     try:
         spin.require()
         if options.workers == 1:
