@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from pagerace.lang import Array, Config, Pool, Struct, array, atomic, pool, u2, u3, u4
+from pagerace.machine.arch import Arch
 
 # `unsigned long` of the kernel: a virtual address, counted in pages.
 ulong: TypeAlias = u4
@@ -23,8 +24,9 @@ PAGE_SIZE = 1
 
 
 class Machine(Config):
-    """Sizes.  ``pages``: virtual pages of an address space, and blocks of a file."""
+    """Sizes and rules.  ``pages``: virtual pages of an address space, and blocks of a file."""
 
+    arch: Arch = Arch.X86_64
     cpus: int = 3
     pages: int = 1
     frames: int = 1
