@@ -28,7 +28,7 @@ from tests.mm.files import map_file, mm, page, pte, tlb, vma
 def zap() -> None:
     """zap_pte_range() of everything, in a gather that is not finished."""
     tlb_gather_mmu(gathers.current, mm)
-    zap_pte_range(gathers.current, vma(), mm.pmd, 0, Machine.pages)
+    zap_pte_range(gathers.current, vma(), mm.pmd, 0, Machine.pages, None)
 
 
 # What is done when the PTL has been dropped: dirty, flushed, rmap gone, reference gone.

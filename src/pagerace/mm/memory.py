@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from pagerace.lang import Struct, per_thread, u1
 from pagerace.machine.memory import PAGE_SIZE, ulong
 from pagerace.machine.pgtable import (
     pfn_pte,
@@ -61,6 +62,21 @@ from pagerace.mm.sched import cond_resched
 from pagerace.mm.spinlock import spin_lock
 from pagerace.mm.swap import get_page, put_page
 
+ZAP_FLAG_FORCE_FLUSH = 1
+
+
+class zap_details(Struct):
+    """struct zap_details of include/linux/mm.h: what the caller of a zap asks for.
+
+    ``zap_flags``: ZAP_FLAG_FORCE_FLUSH, which Peter Zijlstra proposed in October 2022,
+    flushes whatever was cleared before the PTL is dropped, also if nothing was dirty.
+    """
+
+    zap_flags: u1
+
+
+details_of = per_thread(zap_details)
+
 
 def vm_normal_page(vma: vm_area_struct, addr: ulong, pte: pte_t) -> folio:
     """vm_normal_page(): the page of a PTE; every page has a struct page here."""
@@ -68,20 +84,43 @@ def vm_normal_page(vma: vm_area_struct, addr: ulong, pte: pte_t) -> folio:
 
 
 def unmap_vmas(tlb: mmu_gather, vma: vm_area_struct, start: ulong, end: ulong) -> None:
-    """unmap_vmas(), of one VMA, down to its only PMD entry (unmap_page_range())."""
-    zap_pte_range(tlb, vma, mm_find_pmd(tlb.mm, start), start, end)
+    """unmap_vmas(), of one VMA, with no wishes."""
+    unmap_page_range(tlb, vma, start, end, None)
 
 
-def zap_page_range(vma: vm_area_struct, start: ulong, size: ulong) -> None:
-    """zap_page_range(): drop what a part of a VMA maps; the VMA stays."""
+def unmap_page_range(
+    tlb: mmu_gather,
+    vma: vm_area_struct,
+    addr: ulong,
+    end: ulong,
+    details: zap_details | None,
+) -> None:
+    """unmap_page_range(), down to the only PMD entry."""
+    zap_pte_range(tlb, vma, mm_find_pmd(tlb.mm, addr), addr, end, details)
+
+
+def zap_page_range_single(
+    vma: vm_area_struct, address: ulong, size: ulong, details: zap_details | None
+) -> None:
+    """zap_page_range_single(): drop what a part of a VMA maps; the VMA stays."""
     tlb = gathers.current
     tlb_gather_mmu(tlb, vma.vm_mm)
-    unmap_vmas(tlb, vma, start, start + size)
+    unmap_page_range(tlb, vma, address, address + size, details)
     tlb_finish_mmu(tlb)
 
 
+def zap_force_flush(details: zap_details | None) -> bool:
+    """Does the caller want the flush under the PTL, whatever was zapped?"""
+    return details is not None and details.zap_flags & ZAP_FLAG_FORCE_FLUSH != 0
+
+
 def zap_pte_range(
-    tlb: mmu_gather, vma: vm_area_struct, pmd: pmd_t, start: ulong, end: ulong
+    tlb: mmu_gather,
+    vma: vm_area_struct,
+    pmd: pmd_t,
+    start: ulong,
+    end: ulong,
+    details: zap_details | None,
 ) -> None:
     """zap_pte_range(): clear the PTEs from ``start`` to ``end`` - 1.
 
@@ -108,6 +147,8 @@ def zap_pte_range(
             ptent = ptep_get_and_clear_full(mm, addr, pte, tlb.fullmm)
             tlb_remove_tlb_entry(tlb, addr)
             addr += PAGE_SIZE
+            if zap_force_flush(details):
+                force_flush = True
             delay_rmap = False
             dirty = False
             if pte_dirty(ptent):
