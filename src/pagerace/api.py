@@ -35,13 +35,16 @@ def check(
     memory_max: int | None = None,
     time_max: float | None = None,
     workers: int | None = None,
+    reductions: str | Sequence[str] = "all",
     progress: Callable[[str, float], object] | None = None,
 ) -> Summary:
     """Search every interleaving of a claim.  ``print`` of the result is the report.
 
     ``claim`` is what the report calls it (default: found by file and name).
     ``memory_max`` is in bytes, ``time_max`` in seconds; a search that meets a bound is
-    inconclusive.  ``progress`` is called with a line and the seconds gone by.
+    inconclusive.  ``reductions`` is "none", "all", or some of "partial-order" and
+    "symmetry"; the verdict is the same.  ``progress`` is called with a line and the
+    seconds gone by.
     Raises CompileError with every mistake in the protocol.
     """
     from pagerace import search
@@ -65,6 +68,7 @@ def check(
             memory_max=memory_max,
             time_max=time_max,
             workers=workers,
+            reductions=reductions,
             progress=progress,
         )
     except search.TooManyChoices as error:
@@ -174,8 +178,9 @@ def _summary(
         execution = _complete(execution, protocol, claim)
     found: dict[str, Any] = {
         name: getattr(result, name)
-        for name in ("verdict", "reason", "states", "seen", "depth", "seconds", "workers")
-    }
+        for name in ("verdict", "reason", "states", "seen", "depth", "seconds", "workers",
+                     "reductions")
+    }  # fmt: skip
     return Summary(
         claim=claim,
         expect=protocol.expect.violated or "",

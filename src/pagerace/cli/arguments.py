@@ -107,6 +107,11 @@ def add_bounds(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="threads that search (default: all cores)",
     )
+    parser.add_argument(
+        "--reductions",
+        choices=("none", "partial-order", "symmetry", "all"),
+        help="leave out what shows nothing new (default: all); the verdict is the same",
+    )
 
 
 def _add(

@@ -112,7 +112,7 @@ def _printer(
 
 
 def _bounds(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("states_max", "depth_max", "memory_max", "time_max", "workers")
+    names = ("states_max", "depth_max", "memory_max", "time_max", "workers", "reductions")
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 

@@ -130,12 +130,16 @@ class Violation:
 
 @dataclass(frozen=True)
 class Search:
-    """How much was searched until the execution was found.  ``seconds`` is wall time."""
+    """How much was searched until the execution was found.  ``seconds`` is wall time.
+
+    ``shortest``: no execution that violates anything has fewer steps.
+    """
 
     states: int = 0
     seen: int = 0
     depth: int = 0
     seconds: float = 0.0
+    shortest: bool = True
 
 
 @dataclass(frozen=True)

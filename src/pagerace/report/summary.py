@@ -19,6 +19,7 @@ class Summary:
     "violated" or "inconclusive"; ``reason`` says what stopped an inconclusive search.
     ``expect`` is "" where the claim should hold, else what should be violated.
     ``never_executed`` maps a file to its lines that no execution ran.
+    ``reductions``: those in use, with how far each goes (see ``search.Result``).
     ``bytes_per_state`` and ``compile_seconds`` are shown on request only.
     """
 
@@ -33,6 +34,7 @@ class Summary:
     seen: int = 0
     depth: int = 0
     seconds: float = 0.0
+    reductions: dict[str, int] = field(default_factory=dict[str, int])
     reached: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
     never_executed: dict[str, list[int]] = field(default_factory=dict[str, "list[int]"])
@@ -82,6 +84,7 @@ class Summary:
             "seen": self.seen,
             "depth": self.depth,
             "seconds": self.seconds,
+            "reductions": self.reductions,
             "reached": list(self.reached),
             "unreached": list(self.unreached),
             "never_executed": self.never_executed,

@@ -51,6 +51,8 @@ def text(summary: Summary, *, verbose: bool = False) -> str:
     lines = [short(summary)]
     if bounds := bounds_in_words(summary.bounds):
         lines += _item("bounds", bounds)
+    if summary.reductions:
+        lines += _item("reduced", reductions_in_words(summary.reductions))
     lines += _item(
         "states",
         f"{summary.states:,} unique of {summary.seen:,} seen, depth {summary.depth:,}, "
@@ -65,6 +67,17 @@ def text(summary: Summary, *, verbose: bool = False) -> str:
 def short(summary: Summary) -> str:
     """The verdict on a claim in one line."""
     return f"{summary.claim}   {headline(summary)}"
+
+
+def reductions_in_words(figures: dict[str, int]) -> str:
+    """``by partial order (at 41 points) and symmetry (a group of 6)``."""
+    units = {"partial-order": "at {}", "symmetry": "a group of {:,}"}
+    words = [
+        f"{name.replace('-', ' ')} "
+        f"({units[name].format(plural(figure, 'point') if name != 'symmetry' else figure)})"
+        for name, figure in figures.items()
+    ]
+    return "by " + " and ".join(words)
 
 
 def tally(summaries: Sequence[Summary], refused: int = 0) -> str:
@@ -140,8 +153,9 @@ def search_lines(execution: Execution, *, verbose: bool = False) -> list[str]:
     search = execution.search
     if not search.states:
         return [f"Length: {length}."]
+    shortest = "shortest" if search.shortest else "reduced (perhaps not shortest)"
     found = (
-        f"Search: shortest, {length}; {plural(search.states, 'state')} "
+        f"Search: {shortest}, {length}; {plural(search.states, 'state')} "
         f"in {duration(search.seconds)}"
     )
     bounds = bounds_in_words(execution.bounds)

@@ -1,7 +1,9 @@
 """Searching backward through the stored levels, in kernel Python.
 
 Which states of a level lie on a shortest way to a violation, and how few changes of
-process can that way have?  Such a state is marked.
+process can that way have?  Such a state is marked.  Where states stand for others that
+are symmetric to them, a step leads to a mark if the representative of what it leads to is
+one; then the changes of process are counted as if processes kept their names.
 
     marks   words of the state, a mark after the other
     costs   of each mark: fewest changes of process on the way to the violation, if
@@ -23,9 +25,14 @@ from pagerace.search.engine import (
     MADE,
     NONE,
     PROCESSES,
+    REDUCTIONS,
+    SECOND,
     SHARDS,
+    SPARE,
     STRIDE,
+    SYMMETRY,
     Engine,
+    canonicalise,
     check_state,
     hash_state,
     next_choice,
@@ -75,6 +82,19 @@ def find_mark(state: ptr[u64], marks: ptr[u64], index: ptr[u32], bits: u64) -> u
         if same(offset(marks, (slot - 1) * Engine.words), state) != 0:
             return slot - 1
         position = (position + 1) & mask
+
+
+def find_successor(
+    scratch: ptr[u64], control: ptr[u64], marks: ptr[u64], index: ptr[u32], bits: u64
+) -> u64:
+    """The number of the mark of the successor in ``scratch``, which stays as it is."""
+    if (control[REDUCTIONS] & SYMMETRY) == 0:
+        return find_mark(scratch, marks, index, bits)
+    other = offset(scratch, SECOND * Engine.words)
+    for word in range(Engine.words):
+        other[word] = scratch[word]
+    canonicalise(other, offset(scratch, SPARE * Engine.words))
+    return find_mark(other, marks, index, bits)
 
 
 def takes_pair(control: ptr[u64], context: ptr[u64], wanted: ptr[u64]) -> u64:
@@ -135,7 +155,9 @@ def mark_state(
             elif cost == 0:
                 at_goal = 1
             if outcome == 0 and next_bits != 0 and cost != 0:
-                number: u64 = find_mark(scratch, next_marks, next_index, next_bits)
+                number: u64 = find_successor(
+                    scratch, control, next_marks, next_index, next_bits
+                )
                 if number != NONE:
                     cost = next_costs[number * control[PROCESSES] + process]
             if cost < costs[process]:
@@ -250,7 +272,9 @@ def choose_step(
                     cost = 0
                     ends = 1
             if outcome == 0 and next_bits != 0 and ends == 0:
-                number: u64 = find_mark(scratch, next_marks, next_index, next_bits)
+                number: u64 = find_successor(
+                    scratch, control, next_marks, next_index, next_bits
+                )
                 if number != NONE:
                     cost = next_costs[number * control[PROCESSES] + process]
             if cost != INFINITE and previous != NONE and process != previous:

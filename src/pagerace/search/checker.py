@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
@@ -11,6 +11,14 @@ from pagerace.compiler import interpreter
 from pagerace.compiler.ir import Program
 from pagerace.compiler.layout import Layout
 from pagerace.compiler.native import context as places
+from pagerace.compiler.reductions import (
+    NAMES,
+    NO_REDUCTIONS,
+    PARTIAL_ORDER,
+    SYMMETRY,
+    Reductions,
+    names_of,
+)
 from pagerace.report import execution as document
 from pagerace.search import backward, engine, livelock, violations
 from pagerace.search.bounds import Bounds, Clock, Memory, cores
@@ -26,6 +34,10 @@ from pagerace.search.store import Store, Worker
 from pagerace.search.team import Team
 from pagerace.search.trace import Goal, Interrupted, Move, Tracer
 
+# A violation that was found with reductions is searched for again without them, in at
+# most so many states: times those with reductions, and some.
+AGAIN_TIMES, AGAIN_STATES = 8, 1_000_000
+
 
 def check(
     program: Program,
@@ -35,10 +47,17 @@ def check(
     memory_max: int | None = None,
     time_max: float | None = None,
     workers: int | None = None,
+    reductions: str | Sequence[str] = NAMES,
     progress: Callable[[str, float], object] | None = None,
     native: bool = True,
 ) -> Result:
     """Search every interleaving of ``program``, breadth first.
+
+    ``reductions``: those of ``compiler.reductions.NAMES`` that may leave out what would
+    show nothing new.  What they find is searched for again without them, so that the
+    execution shown is a shortest one; where that would take too long ``shortest`` of the
+    execution's search is false.  A bound on depth switches partial order reduction off,
+    under which ways to a state get longer.
 
     ``memory_max`` is in bytes for the whole process, ``time_max`` in seconds; a search
     that meets a bound, or Ctrl-C, is inconclusive.  ``workers`` defaults to all cores,
@@ -51,11 +70,34 @@ def check(
     )
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}, it must be at least 1")
+    names = [n for n in names_of(reductions) if n != PARTIAL_ORDER or depth_max is None]
     clock = Clock(time_max)
     with ExitStack() as stack, Interrupt() as interrupt:
-        checker = _Checker(program, bounds, clock, interrupt, workers or cores(), native)
-        stack.callback(checker.close)
-        return checker.run(progress)
+        layout = Layout.of(program)
+        reduced = Reductions.of(program, layout, names)
+        loops = (native_loops if native else interpreted_loops)(program, layout, reduced)
+        clock.restart()  # the steps are compiled: what is counted is the search
+
+        def checker(bounds: Bounds, reduced: Reductions) -> _Checker:
+            made = _Checker(
+                program, layout, loops, bounds, clock, interrupt, workers or cores(), reduced
+            )
+            stack.callback(made.close)
+            return made
+
+        first = checker(bounds, reduced)
+        goal, covered = first.search(progress)
+        if goal is None:
+            return covered
+        if reduced.figures and not interrupt.seen:
+            states = AGAIN_TIMES * covered.states + AGAIN_STATES
+            again = replace(bounds, states_max=states)
+            second = checker(again, NO_REDUCTIONS)
+            other_goal, other = second.search(progress)
+            if other_goal is not None:
+                first, goal = second, other_goal
+                covered = replace(other, reductions=covered.reductions)
+        return first.violated(goal, covered)
 
 
 class _Checker:
@@ -64,22 +106,23 @@ class _Checker:
     def __init__(
         self,
         program: Program,
+        layout: Layout,
+        loops: Loops,
         bounds: Bounds,
         clock: Clock,
         interrupt: Interrupt,
         workers: int,
-        native: bool,
+        reduced: Reductions,
     ) -> None:
-        self.program, self.bounds, self.clock = program, bounds, clock
-        self.interrupt = interrupt
-        self.layout = Layout.of(program)
-        make = native_loops if native else interpreted_loops
-        self.loops: Loops = make(program, self.layout)
+        self.program, self.layout, self.bounds, self.clock = program, layout, bounds, clock
+        self.interrupt, self.loops, self.reduced = interrupt, loops, reduced
         self.memory = Memory(bounds.memory_max)
-        words = self.layout.words
+        words, native = layout.words, loops.native
+        bits = {PARTIAL_ORDER: engine.PARTIAL_ORDER, SYMMETRY: engine.SYMMETRY}
         self.store = Store(
-            self.loops, words, len(program.processes), program.locks, self.memory.bytes
-        )
+            self.loops, words, len(program.processes), program.locks, self.memory.bytes,
+            sum(bits[name] for name in reduced.figures),
+        )  # fmt: skip
         size = places.context_bytes(program)
         self.workers = [Worker(words, size, native=native) for _ in range(workers)]
         self.team = Team(workers)
@@ -91,9 +134,10 @@ class _Checker:
             worker.close()
         self.store.close()
 
-    def run(self, progress: Callable[[str, float], object] | None) -> Result:
-        """The whole search."""
-        self.clock.restart()  # the steps are compiled: what is counted is the search
+    def search(
+        self, progress: Callable[[str, float], object] | None
+    ) -> tuple[Goal | None, Result]:
+        """The whole search: what it found, and what it has covered."""
         initial = interpreter.initial(self.program)
         self.store.start(self.layout.pack(initial))
 
@@ -101,21 +145,22 @@ class _Checker:
             if progress is not None:
                 progress(str(now), now.seconds)
 
-        self.search = Search(
+        self.levels = Search(
             self.loops, self.store, self.team, self.workers, self.bounds, self.memory,
             self.clock, self.interrupt, lock_orders_wrong=self._lock_orders_wrong,
             progress=report if progress is not None else None,
         )  # fmt: skip
-        end = self.search.go()
+        end = self.levels.go()
         goal = self._goal(end)
         if goal is None and end == "complete":
             try:
                 goal = self._livelock()
             except livelock.Unfinished as error:
                 end = "interrupted" if error.reason == "interrupted" else "time"
-        covered = self._covered(end)
-        if goal is None:
-            return covered
+        return goal, self._covered(end)
+
+    def violated(self, goal: Goal, covered: Result) -> Result:
+        """What was found, with its execution."""
         try:
             self.interrupt.seen = False  # it ended the search; the next ends this too
             return self._violated(goal, covered)
@@ -195,7 +240,7 @@ class _Checker:
             verdict="holds" if end == "complete" else "inconclusive",
             reason=self._reason(end),
             states=store.number,
-            seen=self.search.transitions,
+            seen=self.levels.transitions,
             depth=store.depth,
             seconds=self.clock.seconds(),
             state_bits=self.layout.bits,
@@ -209,6 +254,7 @@ class _Checker:
                 for held, taken in self.orders.edges()
             ],
             workers=len(self.workers),
+            reductions=self.reduced.figures,
         )
 
     def _join_orders(self) -> None:
@@ -246,13 +292,14 @@ class _Checker:
         violation = self._violation(goal, run, moves)
         execution = execution_of(
             run, violation, self._explainer(), search=document.Search(
-                self.store.number, self.search.transitions, self.store.depth,
-                self.clock.seconds(),
+                self.store.number, self.levels.transitions, self.store.depth,
+                self.clock.seconds(), shortest=PARTIAL_ORDER not in self.reduced.figures,
             ),
         )  # fmt: skip
         return replace(
             covered, verdict="violated", reason="", violation=execution.violation,
-            execution=execution, fewest_switches=tracer.complete,
+            execution=execution,
+            fewest_switches=tracer.complete and not self.reduced.figures,
             seconds=self.clock.seconds(),
         )  # fmt: skip
 

@@ -22,12 +22,16 @@ from pagerace.search.engine import (
     MADE,
     NONE,
     PROCESSES,
+    REDUCTIONS,
     ROW,
     SHARD_BITS,
     SHARDS,
+    SPARE,
     STRIDE,
+    SYMMETRY,
     TABLE_STRIDE,
     Engine,
+    canonicalise,
     hash_state,
     next_choice,
     step,
@@ -108,7 +112,9 @@ def settle_root(
 ) -> u64:
     """Try all steps from a state: 1 and GOOD if one leads to a good state.
 
-    Otherwise a root is made to lead to some other root that it can reach.
+    Otherwise a root is made to lead to some other root that it can reach.  A step that
+    partial order reduction has left out may lead to a state that is not stored; those
+    that it kept lead to a good state if any does.
     """
     stride: u64 = control[STRIDE]
     place: u64 = place_of(identity, stride)
@@ -118,6 +124,8 @@ def settle_root(
         while True:
             context[MADE] = 0
             if step(process, source, scratch, context) == 0:
+                if (control[REDUCTIONS] & SYMMETRY) != 0:
+                    canonicalise(scratch, offset(scratch, SPARE * Engine.words))
                 value: u64 = hash_state(scratch)
                 shard: u64 = value >> (64 - SHARD_BITS)
                 first = offset(states, shard * stride * Engine.words)

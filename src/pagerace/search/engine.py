@@ -35,6 +35,7 @@ INDEX_MASK: Final = 0x3FFFFFF
 LOW_32: Final = 0xFFFFFFFF
 NONE: Final = 0xFFFFFFFF
 GOOD: Final = 0xFFFFFFFE
+EVERY: Final = 0xFFFFFFFFFFFFFFFF  # all processes
 AHEAD: Final = 12  # records between a prefetch and its use
 
 # A shard's row: states it holds, k, and where the level that is expanded lies.
@@ -60,7 +61,16 @@ STATES: Final = 11
 LOCK_SUM: Final = 12
 PROCESSES: Final = 13
 LOCKS_KNOWN: Final = 14  # number of locks that have an order
+REDUCTIONS: Final = 15  # bits: PARTIAL_ORDER, SYMMETRY
 CONTROL_WORDS: Final = 16
+
+PARTIAL_ORDER: Final = 1
+SYMMETRY: Final = 2
+
+# Of ``scratch``, in states: the successor, one more, and what ``canonicalise`` needs.
+SECOND: Final = 1
+SPARE: Final = 2
+SCRATCH_STATES: Final = 4
 
 # Words of ``tally``, one array for each worker.
 SEEN: Final = 0
@@ -98,6 +108,16 @@ def check_state(source: ptr[u64], context: ptr[u64]) -> u64: ...
 
 @external
 def threads_done(source: ptr[u64]) -> u64: ...
+
+
+# Bit p is set: process p is to be expanded.  If none of these can step, all are.
+@external
+def chosen(source: ptr[u64]) -> u64: ...
+
+
+# Replace a state by the representative of its orbit.  ``spare``: room for two states.
+@external
+def canonicalise(state: ptr[u64], spare: ptr[u64]) -> None: ...
 
 
 def hash_state(state: ptr[u64]) -> u64:
@@ -156,26 +176,37 @@ def expand_state(
     context: ptr[u64],
     tally: ptr[u64],
 ) -> u64:
-    """Put all successors of one state; 0 if a buffer is full."""
+    """Put the successors of one state that are to be searched; 0 if a buffer is full."""
     if check_state(source, context) != 0:
         tally[VIOLATED] = tally[VIOLATED] + 1
     seen: u64 = 0
     failed: u64 = 0
-    for process in range(control[PROCESSES]):
-        context[GIVEN] = 0
-        while True:
-            context[MADE] = 0
-            outcome: u64 = step(process, source, scratch, context)
-            if outcome == 0:
-                if put(scratch, identity, buffer, fill, control[CAPACITY]) == 0:
-                    return 0
-                seen += 1
-            elif outcome > 2:
-                failed += 1
-            if context[MADE] == 0:
-                break
-            if next_choice(context) == 0:
-                break
+    wanted: u64 = EVERY
+    if (control[REDUCTIONS] & PARTIAL_ORDER) != 0:
+        wanted = chosen(source)
+    while True:
+        for process in range(control[PROCESSES]):
+            if ((wanted >> (process & 63)) & 1) == 0:
+                continue
+            context[GIVEN] = 0
+            while True:
+                context[MADE] = 0
+                outcome: u64 = step(process, source, scratch, context)
+                if outcome == 0:
+                    if (control[REDUCTIONS] & SYMMETRY) != 0:
+                        canonicalise(scratch, offset(scratch, SPARE * Engine.words))
+                    if put(scratch, identity, buffer, fill, control[CAPACITY]) == 0:
+                        return 0
+                    seen += 1
+                elif outcome > 2:
+                    failed += 1
+                if context[MADE] == 0:
+                    break
+                if next_choice(context) == 0:
+                    break
+        if seen + failed != 0 or wanted == EVERY:
+            break
+        wanted = EVERY  # those that were chosen have to wait
     if seen + failed == 0:
         if threads_done(source) == 0:
             tally[STUCK] = tally[STUCK] + 1

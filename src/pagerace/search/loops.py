@@ -18,6 +18,7 @@ from pagerace.compiler.interpreter import EndlessLoop, NotPossible
 from pagerace.compiler.ir import Check, Code, Program, Property
 from pagerace.compiler.layout import Layout
 from pagerace.compiler.native import context as places
+from pagerace.compiler.reductions import NO_REDUCTIONS, Reductions
 from pagerace.lang.structures import bound
 from pagerace.search import backward, completion, engine, serial, tables
 from pagerace.search.result import TooManyChoices
@@ -33,10 +34,11 @@ ENTRIES = (
     backward.choose_step, backward.inspect, completion.mark_complete,
     completion.settle_roots, completion.sweep,
 )  # fmt: skip
+EXTERNALS = ("step", "check_state", "threads_done", "chosen", "canonicalise")
 
 
 class Loops:
-    """The functions of ``ENTRIES`` by name, with ``step`` and its companions."""
+    """The functions of ``ENTRIES`` and ``EXTERNALS`` by name."""
 
     run: Callable[..., int]
     expand: Callable[..., int]
@@ -55,13 +57,17 @@ class Loops:
     step: Callable[..., int]
     check_state: Callable[..., int]
     threads_done: Callable[..., int]
+    chosen: Callable[..., int]
+    canonicalise: Callable[..., None]
 
     def __init__(self, functions: dict[str, Callable[..., Any]], *, native: bool) -> None:
         self.native = native
         self.__dict__.update(functions)
 
 
-def native_loops(program: Program, layout: Layout) -> Loops:
+def native_loops(
+    program: Program, layout: Layout, reductions: Reductions = NO_REDUCTIONS
+) -> Loops:
     """Compile.  Raises NativeUnavailable and TooManyChoices.
 
     The loops depend on nothing of the program but the number of words, so that their
@@ -79,10 +85,10 @@ def native_loops(program: Program, layout: Layout) -> Loops:
 
     ready = build.make_ready(make, functions, "search", str(layout.words), _sources())
     try:
-        native = build.compile_program(program, layout, ready=ready)
+        native = build.compile_program(program, layout, ready=ready, reductions=reductions)
     except stepped.TooManyChoices as error:
         raise TooManyChoices(str(error)) from None
-    names = [*functions, "step", "check_state", "threads_done"]
+    names = [*functions, *EXTERNALS]
     return Loops({name: native.function(name) for name in names}, native=True)
 
 
@@ -114,13 +120,17 @@ def python_loops(
     step: Callable[..., int],
     check_state: Callable[..., int],
     threads_done: Callable[..., int],
+    chosen: Callable[..., int] = lambda source: engine.EVERY,
+    canonicalise: Callable[..., None] = lambda state, spare: None,
 ) -> Loops:
-    """The same functions as Python, over any model with the same three functions."""
+    """The same functions as Python, over any model that has the external ones."""
     names = {
         "Engine": types.SimpleNamespace(words=words),
         "step": step,
         "check_state": check_state,
         "threads_done": threads_done,
+        "chosen": chosen,
+        "canonicalise": canonicalise,
     }
     shared: dict[str, Any] = {}
     for module in MODULES:
@@ -131,21 +141,26 @@ def python_loops(
         if isinstance(value, types.FunctionType) and name not in names:
             if value.__module__ in modules:
                 shared[name] = types.FunctionType(value.__code__, shared, name)
-    wanted = [entry.__name__ for entry in ENTRIES] + ["step", "check_state", "threads_done"]
+    wanted = [*(entry.__name__ for entry in ENTRIES), *EXTERNALS]
     return Loops({name: shared[name] for name in wanted}, native=False)
 
 
-def interpreted_loops(program: Program, layout: Layout) -> Loops:
+def interpreted_loops(
+    program: Program, layout: Layout, reductions: Reductions = NO_REDUCTIONS
+) -> Loops:
     """The loops as Python over the interpreter."""
-    model = _Interpreted(program, layout)
-    return python_loops(layout.words, model.step, model.check_state, model.threads_done)
+    model = _Interpreted(program, layout, reductions)
+    return python_loops(
+        layout.words, model.step, model.check_state, model.threads_done, model.chosen,
+        model.canonicalise,
+    )  # fmt: skip
 
 
 class _Interpreted:
-    """``step``, ``check_state`` and ``threads_done`` as the interpreter means them."""
+    """The external functions as the interpreter and the reductions mean them."""
 
-    def __init__(self, program: Program, layout: Layout) -> None:
-        self.program, self.layout = program, layout
+    def __init__(self, program: Program, layout: Layout, reductions: Reductions) -> None:
+        self.program, self.layout, self.reductions = program, layout, reductions
         self.bases = places.block_base(program)
 
     def _state(self, source: ptr[int]) -> interpreter.State:
@@ -208,3 +223,12 @@ class _Interpreted:
 
     def threads_done(self, source: ptr[int]) -> int:
         return int(interpreter.threads_done(self.program, self._state(source)))
+
+    def chosen(self, source: ptr[int]) -> int:
+        return self.reductions.chosen(self._state(source).pc)
+
+    def canonicalise(self, state: ptr[int], spare: ptr[int]) -> None:
+        for word, value in enumerate(self.layout.pack(
+            self.reductions.canonical(self._state(state))
+        )):  # fmt: skip
+            state[word] = value

@@ -41,7 +41,9 @@ def _found_by_search(run: Run) -> Violation | None:
     program = run.program
     if not program.locks and interpreter.threads_done(program, run.state):
         return None
-    result = check(program, states_max=SEARCH_STATES, time_max=SEARCH_SECONDS)
+    result = check(
+        program, states_max=SEARCH_STATES, time_max=SEARCH_SECONDS, reductions="none"
+    )
     execution = result.execution
     if execution is None or execution.schedule != format_schedule(run.moves, program.processes):
         return None

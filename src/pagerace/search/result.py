@@ -25,6 +25,8 @@ class Result:
     reached           the ``sometimes`` properties that hold in some state
     never_executed    file -> lines of the program that no execution ran
     lock_order        (lock held, lock taken) by name
+    reductions        in use: by name, the points at which a process may go alone, and
+                      the size of the group of symmetries
     fewest_switches   is the execution known to have as few as a shortest one can have?
     """
 
@@ -43,5 +45,6 @@ class Result:
     unreached: list[str] = field(default_factory=list[str])
     never_executed: dict[str, list[int]] = field(default_factory=dict[str, "list[int]"])
     lock_order: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    reductions: dict[str, int] = field(default_factory=dict[str, int])
     fewest_switches: bool = True
     workers: int = 1

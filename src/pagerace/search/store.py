@@ -28,7 +28,7 @@ class Worker:
 
     def __init__(self, words: int, context_bytes: int, *, native: bool) -> None:
         self.context = Area(context_bytes // 8, "Q", native=native)
-        self.scratch = Area(2 * words + 8, "Q", native=native)
+        self.scratch = Area(engine.SCRATCH_STATES * words + 8, "Q", native=native)
         self.tally = Area(engine.TALLY_WORDS, "Q", native=native)
 
     def close(self) -> None:
@@ -60,8 +60,9 @@ class Store:
     """All states found, level by level, and the tables to find them by."""
 
     def __init__(
-        self, loops: Loops, words: int, processes: int, locks: int, memory_bytes: int
-    ) -> None:
+        self, loops: Loops, words: int, processes: int, locks: int, memory_bytes: int,
+        reductions: int = 0,
+    ) -> None:  # fmt: skip
         self.loops, self.words, self.native = loops, words, loops.native
         self.marks_bytes = min(MARKS_BYTES, memory_bytes // MARKS_SHARE)
         page_slack = 4 * engine.SHARDS * PAGE_BYTES
@@ -77,6 +78,7 @@ class Store:
         control[engine.CAPACITY] = FIRST_CAPACITY
         control[engine.PROCESSES] = processes
         control[engine.LOCKS_KNOWN] = locks
+        control[engine.REDUCTIONS] = reductions
         control[engine.STATES_MAX] = _LARGEST
         control[engine.DEPTH_MAX] = LEVELS_MAX
         control[engine.LARGE] = _LARGEST
@@ -110,10 +112,13 @@ class Store:
 
     def start(self, words: Sequence[int]) -> None:
         """Store the initial state, alone on level 0."""
-        first = Area(self.words, "Q", native=self.native)
+        self.initial = tuple(words)
+        first = Area(engine.SCRATCH_STATES * self.words, "Q", native=self.native)
         for number, word in enumerate(words):
             first.view[number] = word
         buffers, control = self.buffers, self.control.view
+        if control[engine.REDUCTIONS] & engine.SYMMETRY:
+            self.loops.canonicalise(first.at(), first.at(engine.SPARE * self.words))
         self.loops.put(
             first.at(), 0, buffers.records.at(), buffers.fills.at(), buffers.capacity
         )

@@ -163,7 +163,8 @@ class Tracer:
         store, worker = self.store, self.workers[0]
         source = Area(store.words, "Q", native=store.native)
         target = Area(store.words, "Q", native=store.native)
-        source.view[:] = array("Q", levels[0]._words)  # pyright: ignore[reportPrivateUsage]
+        # Not the mark, which may be a state symmetric to this one.
+        source.view[:] = array("Q", store.initial)
         nothing = Marks(store, (), ())
         moves: list[Move] = []
         best = self._best.view

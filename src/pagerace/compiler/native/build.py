@@ -24,6 +24,7 @@ from pagerace.compiler.ir import Code, Program
 from pagerace.compiler.layout import Layout
 from pagerace.compiler.native import cache, direct, stepped
 from pagerace.compiler.native.text import Module
+from pagerace.compiler.reductions import NO_REDUCTIONS, Reductions
 
 Effort: TypeAlias = Literal["steps", "search", "loops"]
 
@@ -106,6 +107,7 @@ def compile_program(
     extra: Sequence[Code] = (),
     *,
     ready: Ready | None = None,
+    reductions: Reductions = NO_REDUCTIONS,
     cached: bool = True,
 ) -> Native:
     """``step`` and the others of ``stepped``, and the functions ``extra`` and ``ready``.
@@ -113,7 +115,7 @@ def compile_program(
     Raises NativeUnavailable, and stepped.TooManyChoices.
     """
     module = Module()
-    stepped.emit(module, program, layout)
+    stepped.emit(module, program, layout, reductions)
     texts: list[tuple[str, Effort]] = [(module.text(), "steps")]
     found = direct.Direct({}, [], set())
     if extra:
@@ -126,6 +128,8 @@ def compile_program(
         direct.Function("step", (u64, pointer, pointer, pointer), u64, False),
         direct.Function("check_state", (pointer, pointer), u64, False),
         direct.Function("threads_done", (pointer,), u64, False),
+        direct.Function("chosen", (pointer,), u64, False),
+        direct.Function("canonicalise", (pointer, pointer), ir.NONE, False),
     ]
     functions = {function.name: function for function in steps} | found.functions
     objects: list[bytes] = []

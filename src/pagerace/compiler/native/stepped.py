@@ -3,6 +3,8 @@
     u64 step(u64 process, ptr source, ptr target, ptr context)
     u64 check_state(ptr source, ptr context)
     u64 threads_done(ptr source)
+    u64 chosen(ptr source)
+    void canonicalise(ptr state, ptr spare)
 
 A state is ``Layout.words`` 64-bit words.  ``step`` reads ``source`` and writes
 ``target``, which means something only if it returns OK; the two must not overlap.
@@ -22,10 +24,11 @@ from collections.abc import Sequence
 from pagerace.compiler import ir
 from pagerace.compiler.ir import Process, Program
 from pagerace.compiler.layout import Layout, points_of
-from pagerace.compiler.native import cells, context, properties
+from pagerace.compiler.native import cells, context, properties, reductions
 from pagerace.compiler.native.flow import analyse, forward
 from pagerace.compiler.native.text import I64, Builder, Module, Value
 from pagerace.compiler.native.words import WordsBody, word_address
+from pagerace.compiler.reductions import NO_REDUCTIONS, Reductions
 
 
 class TooManyChoices(ValueError):
@@ -36,12 +39,15 @@ class TooManyChoices(ValueError):
         self.where = where
 
 
-def emit(module: Module, program: Program, layout: Layout) -> None:
-    """Append ``step``, ``check_state`` and ``threads_done``.  Raises TooManyChoices."""
+def emit(
+    module: Module, program: Program, layout: Layout, reduced: Reductions = NO_REDUCTIONS
+) -> None:
+    """Append all of these.  Raises TooManyChoices."""
     for process, base in zip(program.processes, context.block_base(program), strict=True):
         _Stepper(module, process, layout, base).emit()
     emit_step(module, len(program.processes), layout.words)
     properties.emit(module, program, layout)
+    reductions.emit(module, layout, reduced)
 
 
 SIGNATURE = "ptr noalias readonly %source, ptr noalias %target, ptr noalias %context"

@@ -1,0 +1,62 @@
+"""What is left out of a search because it would show nothing new.
+
+``independence`` proves where one process may go alone, ``symmetry`` which states are the
+same but for names.  What stands here says what the search does with either; native code
+of it is in ``native/reductions.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pagerace.compiler.ir import Program
+from pagerace.compiler.layout import Layout
+from pagerace.compiler.state import State
+
+EVERY = (1 << 64) - 1  # all processes
+
+PARTIAL_ORDER, SYMMETRY = "partial-order", "symmetry"
+NAMES = (PARTIAL_ORDER, SYMMETRY)
+
+
+def names_of(wanted: str | Sequence[str]) -> tuple[str, ...]:
+    """The reductions that "none", "all", the name of one or a list of names stands for.
+
+    Raises ValueError for a name that is not known.
+    """
+    if isinstance(wanted, str):
+        wanted = {"none": (), "all": NAMES}.get(wanted, (wanted,))
+    for name in wanted:
+        if name not in NAMES:
+            raise ValueError(f"no reduction {name!r}: there are {', '.join(NAMES)}")
+    return tuple(name for name in NAMES if name in wanted)
+
+
+@dataclass(frozen=True)
+class Reductions:
+    """The reductions that were found for a program.
+
+    ``figures``: for each in use how far it goes: the number of points at which a process
+    may go alone, and the size of the group of symmetries.
+    """
+
+    @staticmethod
+    def of(program: Program, layout: Layout, names: Sequence[str]) -> Reductions:
+        """Those of ``names`` that are of use for a program."""
+        return Reductions()
+
+    @property
+    def figures(self) -> dict[str, int]:
+        return {}
+
+    def chosen(self, pc: Sequence[int]) -> int:
+        """The processes to expand where the program counters are these, a bit each."""
+        return EVERY
+
+    def canonical(self, state: State) -> State:
+        """The representative of all states that differ by names only."""
+        return state
+
+
+NO_REDUCTIONS = Reductions()
