@@ -1,35 +1,29 @@
-"""Page-table entries: arch/x86/include/asm/pgtable.h.
+"""Page tables: arch/x86/include/asm/pgtable.h.
 
-    bit   field      set by
-    0     present    the kernel
-    1     writable   the kernel
-    2     accessed   the kernel; the walker, with a locked RMW, when it fills a TLB
-    3     dirty      the kernel; the walker, with a locked RMW, before a first store
-    4..   pfn        the kernel
+An entry is read and written whole, or, on a machine whose words are shorter, in halves
+(machine/pae.py).
 
-TRUSTED: bit layout and what one access can do.  The kernel names of the helpers are kept.
+TRUSTED: what one access can do.  The kernel names of the helpers are kept.
 """
 
 from __future__ import annotations
 
-from pagerace.lang import READ_ONCE, WRITE_ONCE, Array, BitStruct, Struct, array, xchg
+from pagerace.lang import Array, Struct, array
+from pagerace.machine.arch import Arch
+from pagerace.machine.entry import (
+    exchange_entry,
+    load_entry_whole,
+    pte_slot,
+    pte_t,
+    store_entry,
+)
 from pagerace.machine.memory import Machine, pfn_t, ulong
-
-
-class pte_t(BitStruct):
-    """The value of a page-table entry.  All bits zero: pte_none()."""
-
-    present: bool = False
-    writable: bool = False
-    accessed: bool = False
-    dirty: bool = False
-    pfn: pfn_t = 0
-
-
-class pte_slot(Struct):
-    """One entry in memory: what a ``pte_t *`` points to."""
-
-    value: pte_t
+from pagerace.machine.pae import (
+    load_halves,
+    native_get_and_clear,
+    native_pte_clear,
+    native_set_pte,
+)
 
 
 class page_table(Struct):
@@ -104,13 +98,26 @@ def pte_offset_kernel(table: page_table, address: ulong) -> pte_slot:
 
 
 def ptep_get(ptep: pte_slot) -> pte_t:
-    """ptep_get() of include/linux/pgtable.h: one load of the whole entry."""
-    return READ_ONCE(ptep.value)
+    """ptep_get() of include/linux/pgtable.h: ``*ptep``, whoever else may write."""
+    if Machine.arch is Arch.X86_PAE:
+        return load_halves(ptep)
+    return load_entry_whole(ptep)
 
 
 def set_pte(ptep: pte_slot, pte: pte_t) -> None:
     """native_set_pte() of arch/x86/include/asm/pgtable_64.h: one store."""
-    WRITE_ONCE(ptep.value, pte)
+    if Machine.arch is Arch.X86_PAE:
+        native_set_pte(ptep, pte)
+    else:
+        store_entry(ptep, pte)
+
+
+def pte_clear(ptep: pte_slot) -> None:
+    """pte_clear() of arch/x86/include/asm/pgtable.h."""
+    if Machine.arch is Arch.X86_PAE:
+        native_pte_clear(ptep)
+    else:
+        store_entry(ptep, pte_t())
 
 
 def native_ptep_get_and_clear(ptep: pte_slot) -> pte_t:
@@ -119,4 +126,6 @@ def native_ptep_get_and_clear(ptep: pte_slot) -> pte_t:
     One xchg, so that a dirty bit which the walker sets is either seen here or refused
     to the walker, never lost in between.
     """
-    return xchg(ptep.value, pte_t())
+    if Machine.arch is Arch.X86_PAE:
+        return native_get_and_clear(ptep)
+    return exchange_entry(ptep, pte_t())

@@ -20,8 +20,9 @@ from enum import Enum
 
 from pagerace.lang import atomic, choose, smp_processor_id, wait_until
 from pagerace.machine.cpu import cpus, processor, tlb_entry
+from pagerace.machine.entry import pte_slot, remember
 from pagerace.machine.memory import Machine, frames, ulong
-from pagerace.machine.pgtable import pte_mkdirty, pte_mkyoung, pte_offset_kernel, pte_slot
+from pagerace.machine.pgtable import pte_mkdirty, pte_mkyoung, pte_offset_kernel
 
 
 class Access(Enum):
@@ -77,6 +78,7 @@ def load_entry(cpu: processor, address: ulong, ptep: pte_slot) -> None:
     pte = ptep.value
     if not pte.accessed:
         ptep.value = pte_mkyoung(pte)
+        remember(ptep)
     cpu.tlb[address] = tlb_entry(
         present=True, writable=pte.writable, dirty=pte.dirty, pfn=pte.pfn
     )
@@ -94,6 +96,7 @@ def set_dirty(cpu: processor, address: ulong) -> Access:
         cpu.tlb[address] = tlb_entry()
         return Access.FAULT
     ptep.value = pte_mkdirty(pte)
+    remember(ptep)
     cpu.tlb[address] = entry.replace(dirty=True)
     return Access.AGAIN
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pagerace.machine.memory import ulong
 from pagerace.machine.pgtable import (
     native_ptep_get_and_clear,
+    pte_clear,
     pte_offset_kernel,
     pte_present,
     pte_same,
@@ -57,7 +58,7 @@ def ptep_get_and_clear_full(mm: mm_struct, address: ulong, ptep: pte_slot, full:
     """
     if full:
         pte = ptep_get(ptep)
-        set_pte(ptep, pte_t())
+        pte_clear(ptep)
         return pte
     return ptep_get_and_clear(mm, address, ptep)
 

@@ -1,0 +1,134 @@
+"""One page-table entry in memory, and every access to the whole of it.
+
+    bit   field      set by
+    0     present    the kernel
+    1     writable   the kernel
+    2     accessed   the kernel; the walker, with a locked RMW, when it fills a TLB
+    3     dirty      the kernel; the walker, with a locked RMW, before a first store
+    4..   pfn        the kernel
+
+TRUSTED: bit layout and what one access can do.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import (
+    READ_ONCE,
+    WRITE_ONCE,
+    BitStruct,
+    Config,
+    Struct,
+    atomic,
+    u5,
+    u32,
+    xchg,
+)
+from pagerace.machine.memory import pfn_t
+
+
+class pte_t(BitStruct):
+    """The value of a page-table entry.  All bits zero: pte_none()."""
+
+    present: bool = False
+    writable: bool = False
+    accessed: bool = False
+    dirty: bool = False
+    pfn: pfn_t = 0
+
+
+class pte_slot(Struct):
+    """One entry in memory: what a ``pte_t *`` points to."""
+
+    value: pte_t
+
+
+class Watch(Config):
+    """``entries``: remember what an entry holds, for claims about reads without a lock."""
+
+    entries: bool = False
+
+
+class watched_entry(Struct):
+    """What no machine has: which values the entry ``ptep`` has held since watch_entry().
+
+    Bit n of ``held`` stands for the present value whose number_of() is n.  With it a claim
+    can say that a reader got nothing that was never there.
+    """
+
+    ptep: pte_slot | None = None
+    watching: bool
+    held: u32
+
+
+watched = watched_entry()
+
+
+def number_of(pte: pte_t) -> u5:
+    """All bits of a value but ``present``."""
+    number = u5(pte.pfn) << 3
+    if pte.writable:
+        number |= 1
+    if pte.accessed:
+        number |= 2
+    if pte.dirty:
+        number |= 4
+    return number
+
+
+def remember(ptep: pte_slot) -> None:
+    """Note the value that a watched entry has now; part of the step that wrote it."""
+    if Watch.entries:
+        pte = ptep.value
+        if ptep is watched.ptep and watched.watching and pte.present:
+            watched.held |= u32(1) << number_of(pte)
+
+
+def watch_entry() -> None:
+    """A read begins: from here on values are remembered, the present one included."""
+    with atomic():
+        watched.watching = True
+        if watched.ptep is not None:
+            remember(watched.ptep)
+
+
+def unwatch_entry() -> u32:
+    """The read has ended; gives ``held``."""
+    with atomic():
+        held = watched.held
+        watched.watching = False
+        watched.held = 0
+    return held
+
+
+def was_held(pte: pte_t, held: u32) -> bool:
+    """Is this present value one of those that ``held`` stands for?"""
+    return held & (u32(1) << number_of(pte)) != 0
+
+
+def load_entry_whole(ptep: pte_slot) -> pte_t:
+    """One load of all bits."""
+    return READ_ONCE(ptep.value)
+
+
+def store_entry(ptep: pte_slot, pte: pte_t) -> None:
+    """One store of all bits."""
+    if Watch.entries:
+        with atomic():
+            ptep.value = pte
+            remember(ptep)
+    else:
+        WRITE_ONCE(ptep.value, pte)
+
+
+def exchange_entry(ptep: pte_slot, pte: pte_t) -> pte_t:
+    """One locked instruction that stores all bits and gives what was there (cmpxchg8b too).
+
+    No bit that the walker sets is lost between the load and the store.
+    """
+    if Watch.entries:
+        with atomic():
+            was = ptep.value
+            ptep.value = pte
+            remember(ptep)
+        return was
+    return xchg(ptep.value, pte)
