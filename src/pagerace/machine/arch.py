@@ -14,8 +14,9 @@ class Arch(Enum):
     X86_64: entries of 8 bytes, read and written whole; a locked RMW sets accessed and
     dirty; TLBs are flushed by interrupts.  X86_PAE: the same entries, which the kernel
     reads and writes as two halves of 4 bytes.  ARM64: no hardware sets accessed or dirty,
-    invalidation is broadcast.  ARM64_AFDBM: hardware does (FEAT_HAFDBS).  S390: an entry
-    is cleared and flushed on all CPUs by one instruction (IPTE).
+    invalidation is broadcast.  ARM64_AFDBM: hardware does (FEAT_HAFDBS).  S390: no
+    hardware sets them either, and one instruction invalidates an entry and what all TLBs
+    know of it (IPTE).
     """
 
     X86_64 = 0

@@ -22,18 +22,34 @@ class tlb_entry(BitStruct):
     pfn: pfn_t = 0
 
 
+class steal_time(BitStruct):
+    """``preempted`` of struct kvm_steal_time: KVM_VCPU_PREEMPTED, KVM_VCPU_FLUSH_TLB."""
+
+    preempted: bool = False
+    flush_tlb: bool = False
+
+
 class processor(Struct):
     """One CPU.  ``cr3``: the tables that its walker reads; None: no user space.
 
     ``tlb[a]`` translates virtual page a.  ``interrupts_off``: the interrupt flag is
     clear.  ``request[i]``: CPU i has sent an interrupt and waits for the answer.
+    ``invalidate[i * Machine.pages + a]``: CPU i has broadcast that all forget page a, and
+    this one has not yet.  ``steal``: what the host and the guest tell each other of it.
     """
 
     cr3: page_table | None = None
     tlb: Array[tlb_entry] = array(lambda: Machine.pages)
     interrupts_off: bool
     request: Array[bool] = array(lambda: Machine.cpus)
+    invalidate: Array[bool] = array(lambda: Machine.cpus * Machine.pages)
+    steal: steal_time
 
 
 # CPU n is cpus[n].  Processors are never allocated nor freed.
 cpus: Pool[processor] = pool(processor, lambda: Machine.cpus)
+
+
+def runs(cpu: processor) -> bool:
+    """Does the CPU execute anything?  A virtual one does not while it is preempted."""
+    return not Machine.paravirtual or not cpu.steal.preempted

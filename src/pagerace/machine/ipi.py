@@ -1,7 +1,7 @@
 """Interrupts from one CPU to another.
 
 A request stays up until the target has answered it.  Delivery waits while the target
-has its interrupts off; what the target does then is the kernel's (mm/tlb.py).
+has its interrupts off or does not run; what the target does then is the kernel's (mm/tlb.py).
 
 TRUSTED.
 """
@@ -9,7 +9,7 @@ TRUSTED.
 from __future__ import annotations
 
 from pagerace.lang import smp_processor_id, u3, wait_until
-from pagerace.machine.cpu import cpus, processor
+from pagerace.machine.cpu import cpus, processor, runs
 
 
 def send_ipi(target: u3) -> None:
@@ -28,7 +28,7 @@ def answered() -> bool:
 
 def wait_for_interrupt(cpu: processor, sender: u3) -> None:
     """On the target: the moment at which a request of ``sender`` is delivered."""
-    wait_until(not cpu.interrupts_off and cpu.request[sender])
+    wait_until(runs(cpu) and not cpu.interrupts_off and cpu.request[sender])
 
 
 def answer(cpu: processor, sender: u3) -> None:

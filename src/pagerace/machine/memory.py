@@ -24,9 +24,13 @@ PAGE_SIZE = 1
 
 
 class Machine(Config):
-    """Sizes and rules.  ``pages``: virtual pages of an address space, and blocks of a file."""
+    """Sizes and rules.  ``pages``: virtual pages of an address space, and blocks of a file.
+
+    ``paravirtual``: the CPUs are virtual, and the host takes them away (machine/vcpu.py).
+    """
 
     arch: Arch = Arch.X86_64
+    paravirtual: bool = False
     cpus: int = 3
     pages: int = 1
     frames: int = 1

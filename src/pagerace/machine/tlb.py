@@ -19,7 +19,7 @@ from __future__ import annotations
 from enum import Enum
 
 from pagerace.lang import atomic, choose, smp_processor_id, wait_until
-from pagerace.machine.cpu import cpus, processor, tlb_entry
+from pagerace.machine.cpu import cpus, processor, runs, tlb_entry
 from pagerace.machine.entry import pte_slot, remember
 from pagerace.machine.memory import Machine, frames, ulong
 from pagerace.machine.pgtable import pte_mkdirty, pte_mkyoung, pte_offset_kernel
@@ -42,6 +42,7 @@ def store(address: ulong) -> bool:
     access = Access.AGAIN
     while access is Access.AGAIN:
         with atomic():
+            wait_until(runs(cpus[smp_processor_id()]))
             access = try_store(cpus[smp_processor_id()], address)
     return access is Access.DONE
 
@@ -106,13 +107,19 @@ def invlpg(cpu: processor, address: ulong) -> None:
     cpu.tlb[address] = tlb_entry()
 
 
+def tlb_flush_all(cpu: processor) -> None:
+    """The CPU forgets all translations."""
+    for address in range(Machine.pages):
+        invlpg(cpu, address)
+
+
 def tlb_fill() -> None:
     """Agent: the CPU walks the tables ahead of any access, whenever it likes."""
     cpu = cpus[smp_processor_id()]
     while True:
         with atomic():
             table = cpu.cr3
-            wait_until(table is not None)
+            wait_until(runs(cpu) and table is not None)
             if table is not None:
                 address: ulong = choose(Machine.pages)
                 ptep = pte_offset_kernel(table, address)

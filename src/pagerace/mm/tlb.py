@@ -1,18 +1,22 @@
-"""Flushing TLBs by interrupts: arch/x86/mm/tlb.c.
+"""Flushing TLBs: arch/x86/mm/tlb.c, and what other architectures have in its place.
 
-Left out: tlb_gen, by which the kernel merges flushes, and lazy TLB mode.  Each request
-is carried out, on each CPU that runs a thread of the mm.
+By interrupts on x86, where tlb_gen is left out, by which the kernel merges flushes, and
+lazy TLB mode.  Each request is carried out, on each CPU that runs a thread of the mm.
 """
+# pyright: strict, reportPrivateUsage=false, reportUnusedFunction=false
+# Names that begin with underscores are the kernel's.
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, choose, smp_processor_id
+from pagerace.lang import READ_ONCE, atomic, choose, cmpxchg, smp_processor_id, u8
+from pagerace.machine.arch import Arch
 from pagerace.machine.cpu import cpus, processor
 from pagerace.machine.ipi import answer, wait_for_interrupt
 from pagerace.machine.irq import local_irq_disable, local_irq_enable
 from pagerace.machine.memory import PAGE_SIZE, Machine, ulong
 from pagerace.machine.tlb import invlpg
-from pagerace.mm.cpumask import cpumask_test_cpu
+from pagerace.machine.tlbi import dsb_ish, dsb_ishst, tlbi_vale1is
+from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
 from pagerace.mm.mm_types import mm_struct, vm_area_struct
 from pagerace.mm.sched import preempt_disable, preempt_enable
 from pagerace.mm.smp import cfd_data, csd_lock_wait, smp_call_function_many
@@ -24,15 +28,50 @@ def flush_tlb_page(vma: vm_area_struct, address: ulong) -> None:
 
 
 def flush_tlb_mm_range(mm: mm_struct, start: ulong, end: ulong) -> None:
-    """flush_tlb_mm_range(): when it returns, no CPU translates any of these pages."""
+    """flush_tlb_mm_range(): when it returns, no CPU translates any of these pages.
+
+    With Machine.paravirtual no CPU *that runs* does, and those that do not are not waited
+    for: a section with interrupts off on such a CPU holds no flush up.
+    """
+    if Machine.arch is Arch.ARM64 or Machine.arch is Arch.ARM64_AFDBM:
+        __flush_tlb_range(start, end)
+        return
     preempt_disable()
-    smp_call_function_many(mm.cpu_bitmap, start, end)
+    mask = mm.cpu_bitmap
+    if Machine.paravirtual:
+        mask = kvm_flush_tlb_multi(mask)
+    smp_call_function_many(mask, start, end)
     if cpumask_test_cpu(smp_processor_id(), mm.cpu_bitmap):
         local_irq_disable()
         flush_tlb_func(cpus[smp_processor_id()], start, end)
         local_irq_enable()
     csd_lock_wait()
     preempt_enable()
+
+
+def kvm_flush_tlb_multi(cpumask: u8) -> u8:
+    """kvm_flush_tlb_multi() of arch/x86/kernel/kvm.c: the CPUs that still need an IPI.
+
+    A vCPU that is preempted is asked to flush when it goes on; whether it still is
+    preempted then, the cmpxchg says.
+    """
+    flushmask = cpumask
+    for cpu in range(Machine.cpus):
+        if cpumask_test_cpu(cpu, cpumask) and cpu != smp_processor_id():
+            state = READ_ONCE(cpus[cpu].steal)
+            if state.preempted:
+                asked = state.replace(flush_tlb=True)
+                if cmpxchg(cpus[cpu].steal, state, asked) == state:
+                    flushmask &= ~cpumask_of(cpu)
+    return flushmask
+
+
+def __flush_tlb_range(start: ulong, end: ulong) -> None:
+    """__flush_tlb_range() of arch/arm64/include/asm/tlbflush.h: broadcast, and wait."""
+    dsb_ishst()
+    for address in range(start, end):
+        tlbi_vale1is(address)
+    dsb_ish()
 
 
 def flush_tlb_func(cpu: processor, start: ulong, end: ulong) -> None:

@@ -1,10 +1,15 @@
-"""What must hold of dirty pages: the properties T4-S1 to T4-S8 of shared file mappings."""
+"""What must hold of dirty pages: the properties T4-S1 to T4-S8 of shared file mappings.
+
+Where a property speaks of TLBs, it means those of CPUs that execute something: a virtual
+CPU that is preempted may have entries as stale as they like, and flushes before it runs.
+"""
 
 from __future__ import annotations
 
 from pagerace.lang import u3
-from pagerace.machine.cpu import cpus
+from pagerace.machine.cpu import cpus, runs
 from pagerace.machine.memory import Machine, disk, frames, pfn_t, ulong
+from pagerace.machine.pgtable import pte_dirty, pte_pfn, pte_present, pte_t, pte_write
 from pagerace.mm.bug import warned
 from pagerace.mm.mm_types import mem_map, page_to_pfn
 from pagerace.mm.page_flags import (
@@ -39,7 +44,7 @@ def written_or_dirty(index: ulong) -> bool:
     return (
         frames[pfn].content == disk.block[index]
         or folio_test_dirty(folio)
-        or (mm.pmd.table.pte[index].value.dirty and folio_mapped(folio))
+        or (pte_dirty(mm.pmd.table.pte[index].value) and folio_mapped(folio))
     )
 
 
@@ -64,7 +69,7 @@ def ptl_covers_the_flush() -> bool:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
             pte = mm.pmd.table.pte[address].value
-            if entry.dirty and not (pte.present and pte.dirty and pte.pfn == entry.pfn):
+            if entry.dirty and runs(cpu) and not marks_dirty(pte, entry.pfn):
                 return False
     return True
 
@@ -81,9 +86,14 @@ def ptl_covers_every_flush() -> bool:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
             pte = mm.pmd.table.pte[address].value
-            if entry.present and not (pte.present and pte.pfn == entry.pfn):
+            if entry.present and runs(cpu) and not (pte.present and pte.pfn == entry.pfn):
                 return False
     return True
+
+
+def marks_dirty(pte: pte_t, pfn: pfn_t) -> bool:
+    """Does the PTE map the frame, and say that it is dirty?"""
+    return pte_present(pte) and pte_dirty(pte) and pte_pfn(pte) == pfn
 
 
 def rmap_outlives_translations() -> bool:
@@ -91,7 +101,7 @@ def rmap_outlives_translations() -> bool:
     for cpu in cpus:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
-            if entry.dirty and not folio_mapped(mem_map[entry.pfn]):
+            if entry.dirty and runs(cpu) and not folio_mapped(mem_map[entry.pfn]):
                 return False
     return True
 
@@ -113,7 +123,7 @@ def ptes_of(pfn: pfn_t) -> u3:
     count: u3 = 0
     for address in range(Machine.pages):
         pte = mm.pmd.table.pte[address].value
-        if pte.present and pte.pfn == pfn:
+        if pte_present(pte) and pte_pfn(pte) == pfn:
             count += 1
     return count
 
@@ -123,7 +133,7 @@ def reference_outlives_translations() -> bool:
     for cpu in cpus:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
-            if entry.present and not frames.allocated(frames[entry.pfn]):
+            if entry.present and runs(cpu) and not frames.allocated(frames[entry.pfn]):
                 return False
     for pfn in range(Machine.frames):
         if folio_ref_count(mem_map[pfn]) < folio_mapcount(mem_map[pfn]):
@@ -151,9 +161,9 @@ def no_store_behind_mkclean() -> bool:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
             pte = mm.pmd.table.pte[address].value
-            if entry.dirty and not folio_test_dirty(mem_map[entry.pfn]):
+            if entry.dirty and runs(cpu) and not folio_test_dirty(mem_map[entry.pfn]):
                 return False
-            if pte.writable and not folio_test_dirty(mem_map[pte.pfn]):
+            if pte_write(pte) and not folio_test_dirty(mem_map[pte_pfn(pte)]):
                 return False
     return True
 

@@ -1,0 +1,58 @@
+"""Invalidation that the hardware broadcasts: TLBI and DSB of arm64.
+
+No interrupt and no code on the other CPUs is part of it: a CPU with interrupts off
+forgets as well.  Each does so at a time of its own, and DSB waits for the last; that a CPU
+has forgotten means that no access of it which used the translation is still on its way.
+
+TRUSTED.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import atomic, choose, smp_processor_id, wait_until
+from pagerace.machine.cpu import cpus
+from pagerace.machine.memory import Machine, ulong
+from pagerace.machine.tlb import invlpg
+
+
+def tlbi_vale1is(address: ulong) -> None:
+    """TLBI VALE1IS: tell all CPUs of the inner shareable domain to forget a page.
+
+    One that has no user space has nothing to forget.  For this CPU it is done at once:
+    it executes no user code before it has waited.
+    """
+    this_cpu = smp_processor_id()
+    with atomic():
+        for cpu in range(Machine.cpus):
+            if cpu == this_cpu:
+                invlpg(cpus[cpu], address)
+            elif cpus[cpu].cr3 is not None:
+                cpus[cpu].invalidate[this_cpu * Machine.pages + address] = True
+
+
+def dsb_ishst() -> None:
+    """DSB ISHST: the walkers of all CPUs see the stores before; so they do in any order sc."""
+
+
+def dsb_ish() -> None:
+    """DSB ISH: wait until all CPUs have forgotten what this one broadcast."""
+    this_cpu = smp_processor_id()
+    with atomic():
+        done = True
+        for cpu in cpus:
+            for address in range(Machine.pages):
+                if cpu.invalidate[this_cpu * Machine.pages + address]:
+                    done = False
+        wait_until(done)
+
+
+def receive_tlbi() -> None:
+    """Agent: the CPU hears of an invalidation, and forgets, whenever it likes."""
+    cpu = cpus[smp_processor_id()]
+    while True:
+        with atomic():
+            sender = choose(Machine.cpus)
+            address = choose(Machine.pages)
+            wait_until(cpu.invalidate[sender * Machine.pages + address])
+            invlpg(cpu, address)
+            cpu.invalidate[sender * Machine.pages + address] = False
