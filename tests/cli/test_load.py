@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pagerace.cli.importing import import_file, module_name
-from pagerace.cli.load import built_in_names, one_target, targets_of
+from pagerace.cli.load import built_in_names, groups, one_target, targets_of
 from tests.cli.conftest import CommandLine
 
 
@@ -70,6 +71,45 @@ def test_built_in_names_are_modules() -> None:
     assert all(name.isidentifier() for name in built_in_names())
 
 
+GROUP = ["t4_one.py", "t4_two.py", "t12_other.py", "smoke.py", "_t4_helper.py"]
+
+
+@pytest.fixture
+def built_ins(
+    pagerace: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[CommandLine]:
+    """Built-in protocols that no other change moves: two of T4, one of T12, one of none."""
+    from pagerace import protocols
+
+    folder = pagerace.folder / "built_in"
+    folder.mkdir()
+    for name in GROUP:
+        (folder / name).write_text((pagerace.folder / "counter.py").read_text())
+    monkeypatch.setattr(protocols, "__path__", [str(folder)])
+    yield pagerace
+    for name in GROUP:
+        sys.modules.pop(f"pagerace.protocols.{name[:-3]}", None)
+
+
+def test_groups(built_ins: CommandLine) -> None:
+    assert groups() == {"T4": ["t4_one", "t4_two"], "T12": ["t12_other"]}
+    assert list(groups()) == ["T4", "T12"]
+
+
+def test_claims_of_a_group(built_ins: CommandLine) -> None:
+    assert [t.address for t in targets_of(["T4"])] == [
+        "t4_one::plain", "t4_one::locked", "t4_two::plain", "t4_two::locked",
+    ]  # fmt: skip
+    run = built_ins("list", "T4")
+    assert run.code == 0
+    assert "\n  t4_two::locked[no_flush] " in run.out and "t12_other" not in run.out
+
+
+def test_file_stands_over_a_group(built_ins: CommandLine) -> None:
+    built_ins.write("T4", (built_ins.folder / "counter.py").read_text())
+    assert built_ins("list", "T4").code == 2  # no Python file by its name
+
+
 WRONG_NAMES = {
     "no such file": ["check", "conter.py"],
     "no such claim": ["check", "counter.py::plian"],
@@ -91,13 +131,18 @@ WRONG_NAMES = {
     "format": ["check", "counter.py", "--format", "xml"],
     "command": ["chek", "counter.py"],
     "rule": ["rule", "bit-stor"],
+    "no such group": ["table", "T9"],
+    "group in small letters": ["mutants", "t4"],
+    "claim of a group": ["check", "T4::v6_0"],
+    "several of a group": ["reproduce", "T4", "--schedule", "0:1"],
+    "no mutant anywhere": ["mutants", "counter.py::plain"],
     "schedule": ["reproduce", "counter.py::plain"],
 }
 
 
 @pytest.mark.parametrize("case", list(WRONG_NAMES))
-def test_usage_error(case: str, pagerace: CommandLine, snapshot: object) -> None:
-    run = pagerace(*WRONG_NAMES[case])
+def test_usage_error(case: str, built_ins: CommandLine, snapshot: object) -> None:
+    run = built_ins(*WRONG_NAMES[case])
     assert (run.code, run.out) == (2, "")
     assert run.err == snapshot
 

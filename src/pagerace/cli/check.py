@@ -23,7 +23,7 @@ def add_arguments(parser: Parser) -> None:
         "claims",
         nargs="*",
         metavar="CLAIM",
-        help="FILE, FILE::CLAIM, or a built-in NAME[::CLAIM]",
+        help="FILE, FILE::CLAIM, a built-in NAME[::CLAIM], or a group (T4)",
     )
     parser.add_argument(
         "--all",

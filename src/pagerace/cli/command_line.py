@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "check": "search every interleaving of a claim; show the race if there is one",
+    "table": "try every variant of a file or group against every property",
+    "mutants": "check that each mutant is killed, and by the property that it names",
     "show": "print an execution as a commit message, a comment, markdown or JSON",
     "reproduce": "run one interleaving again, from the schedule that a check printed",
     "list": "list the claims of a file, or of all built-in protocols",

@@ -13,7 +13,10 @@ from pagerace.report.listing import Listed, listing
 def add_arguments(parser: Parser) -> None:
     """The options of ``list``."""
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="a protocol file, or a built-in (default: all)"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="a protocol file, a built-in, or a group (T4); default: all built-ins",
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     add_output(parser)

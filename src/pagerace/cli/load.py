@@ -2,7 +2,8 @@
 
 ``numa.py`` is every claim of a file, ``numa.py::dontneed`` one of them, and
 ``numa.py::dontneed[no_lock]`` a mutant of it.  A built-in protocol goes by the name of
-its module: ``t4_lost_write``, ``t4_lost_write::v6_0``.
+its module: ``t4_lost_write``, ``t4_lost_write::v6_0``.  ``T4`` is the group of all built-in
+protocols whose names begin with ``t4_``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ BUILT_IN = "pagerace.protocols"
 _CLAIM = re.compile(
     r"^(?P<name>\w+)[ \t]*(?::[^=\n]*)?=[ \t]*(?:\w+\.)*protocol\(", re.MULTILINE
 )
+
+_GROUP = re.compile(r"(?P<group>t\d+)_")
+
+NAMES_MAX = 8  # claims that a message lists
 
 _ADDRESS = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<mutant>.+)\])?")
 
@@ -69,8 +74,11 @@ def one_target(address: str) -> Target:
     """The one claim that ``address`` names.  Raises UsageError if it names several."""
     found = _targets(address, mutants=False)
     if len(found) > 1:
-        names = ", ".join(target.name for target in found)
-        raise UsageError(f"{address} has {len(found)} claims: {names}", "write FILE::CLAIM")
+        names = [target.name for target in found[:NAMES_MAX]]
+        names += ["..."] if len(found) > NAMES_MAX else []
+        raise UsageError(
+            f"{address} has {len(found)} claims: {', '.join(names)}", "write FILE::CLAIM"
+        )
     return found[0]
 
 
@@ -84,8 +92,22 @@ def built_in_names() -> list[str]:
     return sorted(name for name in names if not name.startswith("_"))
 
 
+def groups() -> dict[str, list[str]]:
+    """``T4`` -> the built-in protocols of that group, by name."""
+    found: dict[str, list[str]] = {}
+    for name in built_in_names():
+        if match := _GROUP.match(name):
+            found.setdefault(match["group"].upper(), []).append(name)
+    return dict(sorted(found.items(), key=lambda item: int(item[0][1:])))
+
+
 def _targets(address: str, mutants: bool) -> list[Target]:
     path, colons, claim = address.partition("::")
+    group = [] if os.path.exists(path) else groups().get(path, [])
+    if group and colons:
+        raise UsageError(f"{path} is a group of protocols", f"it has {', '.join(group)}")
+    if group:
+        return [target for name in group for target in _targets(name, mutants)]
     module, folder = _load(path)
     claims = _claims(module)
     if colons:
@@ -188,6 +210,10 @@ def _load(path: str) -> tuple[ModuleType, str]:
         folder = os.path.dirname(path)
         near = did_you_mean(os.path.basename(path), list(_python_files(folder or ".")))
         raise UsageError(f"no such file: {path}", near)
+    if re.fullmatch(r"[Tt]\d+", path):
+        known = list(groups())
+        guess = did_you_mean(path.upper(), known) or f"the groups are {', '.join(known)}"
+        raise UsageError(f"no group {path!r} of built-in protocols", guess)
     near = did_you_mean(path, [*names, *_python_files(".")])
     if os.path.isfile(f"{path}.py"):
         near = f"did you mean '{path}.py'?"
