@@ -50,6 +50,7 @@ def check(claim: str, cache: Path, workers: int) -> tuple[dict[str, Any], float]
     """
     address = f"{BENCH / 'delayed_rmap.py'}::{claim}"
     command = [sys.executable, "-m", "pagerace", "check", address, "--format", "json"]
+    command.append("--no-store")
     command += ["--workers", str(workers)]
     environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
     start = time.perf_counter()

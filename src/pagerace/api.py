@@ -19,7 +19,9 @@ from pagerace.report.words import short_path
 
 if TYPE_CHECKING:
     from pagerace.compiler.ir import Program
+    from pagerace.known import Known
     from pagerace.search import Result
+    from pagerace.store import Store
 
 
 class ScheduleError(ValueError):
@@ -37,6 +39,7 @@ def check(
     workers: int | None = None,
     reductions: str | Sequence[str] = "all",
     progress: Callable[[str, float], object] | None = None,
+    store: Store | None = None,
 ) -> Summary:
     """Search every interleaving of a claim.  ``print`` of the result is the report.
 
@@ -44,7 +47,8 @@ def check(
     ``memory_max`` is in bytes, ``time_max`` in seconds; a search that meets a bound is
     inconclusive.  ``reductions`` is "none", "all", or some of "partial-order" and
     "symmetry"; the verdict is the same.  ``progress`` is called with a line and the
-    seconds gone by.
+    seconds gone by.  ``store`` has known failures, which are replayed first, and keeps
+    what is found.
     Raises CompileError with every mistake in the protocol.
     """
     from pagerace import search
@@ -60,6 +64,9 @@ def check(
     start = time.monotonic()
     program = _compile(protocol, claim)
     compile_seconds = time.monotonic() - start
+    known = _known(store, protocol, claim, program)
+    if known is not None and known.same:
+        return _replayed(known, protocol, claim, program, compile_seconds)
     try:
         result = search.check(
             program,
@@ -73,7 +80,8 @@ def check(
         )
     except search.TooManyChoices as error:
         raise CompileError([_at_claim(protocol, "too-many-choices", str(error))]) from None
-    return _summary(protocol, claim, program, result, compile_seconds)
+    summary = _summary(protocol, claim, program, result, compile_seconds)
+    return summary if known is None else known.after(summary)
 
 
 def reproduce(protocol: Protocol, schedule: str, *, claim: str = "") -> Execution:
@@ -167,6 +175,39 @@ def _complete(execution: Execution, protocol: Protocol, claim: str) -> Execution
         tool=f"pagerace {__version__}",
         protocol=described,
         reproduce=reproduce_command(claim, execution.schedule),
+    )
+
+
+def _known(
+    store: Store | None, protocol: Protocol, claim: str, program: Program
+) -> Known | None:
+    """What the store says of the claim, run again."""
+    if store is None:
+        return None
+    from pagerace.known import replayed
+
+    return replayed(store, claim, program, lambda found: _complete(found, protocol, claim))
+
+
+def _replayed(
+    known: Known, protocol: Protocol, claim: str, program: Program, compile_seconds: float
+) -> Summary:
+    """The verdict that a known failure is, with the figures of the search that found it."""
+    assert known.execution is not None and known.failure is not None
+    search = known.execution.search
+    return Summary(
+        claim=claim,
+        verdict="violated",
+        expect=protocol.expect.violated or "",
+        title=protocol.title,
+        execution=known.execution,
+        bounds=dict(program.bounds),
+        states=search.states,
+        seen=search.seen,
+        depth=search.depth,
+        seconds=search.seconds,
+        compile_seconds=compile_seconds,
+        known=known.failure.found,
     )
 
 

@@ -97,6 +97,7 @@ def pagerace(
     known = set(sys.modules)
     command = CommandLine(tmp_path, capsys)
     command.write("counter.py", COUNTER)
+    command.write("pyproject.toml", "")  # the root of a project: nothing is kept above it
     yield command
     for name in set(sys.modules) - known:
         if not name.startswith("pagerace"):

@@ -134,6 +134,7 @@ def test_options_reach_the_search(pagerace: CommandLine, results: Results) -> No
     run = pagerace(
         *["check", "counter.py::locked", "--format", "json", "--states-max", "5M"],
         *["--depth-max", "1e3", "--memory-max", "4GiB", "--time-max", "30s", "-j", "2"],
+        "--no-store",
     )
     assert json.loads(run.out)["results"][0]["title"] == str(
         {

@@ -120,6 +120,17 @@ def _add(
     group.add_argument(name, type=kind, metavar=metavar, help=words)
 
 
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Where failures are kept, to be replayed first."""
+    group = parser.add_argument_group(
+        "known failures (replayed first; kept in .pagerace/ of the project)"
+    )
+    group.add_argument("--store", metavar="DIR", help="keep them in DIR")
+    group.add_argument(
+        "--no-store", action="store_true", help="search afresh, and keep nothing"
+    )
+
+
 def add_output(parser: argparse.ArgumentParser) -> None:
     """The options of every command that prints a result."""
     parser.add_argument(

@@ -6,15 +6,19 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pagerace.cli.arguments import Parser, add_bounds, add_output
+from pagerace.cli.arguments import Parser, add_bounds, add_output, add_store
 from pagerace.cli.errors import UsageError
 from pagerace.cli.load import Target, built_in_names, script, targets_of
+from pagerace.cli.stored import store_for_check
 from pagerace.cli.terminal import Terminal
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.report import verdict
 from pagerace.report.summary import SCHEMA, Summary
+
+if TYPE_CHECKING:
+    from pagerace.store import Store
 
 
 def add_arguments(parser: Parser) -> None:
@@ -36,6 +40,7 @@ def add_arguments(parser: Parser) -> None:
         "--python", action="store_true", help="print a script that does the same, and stop"
     )
     add_bounds(parser)
+    add_store(parser)
     add_output(parser)
 
 
@@ -53,10 +58,11 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     summaries: list[Summary] = []
     errors: list[Diagnostic] = []
     refused = 0
+    store = store_for_check(options, terminal)
     try:
         for target in targets:
             try:
-                summaries.append(check_target(target, options, terminal))
+                summaries.append(check_target(target, options, terminal, store))
             except CompileError as error:  # of this claim; the others are checked all the same
                 errors += error.diagnostics
                 refused += 1
@@ -116,14 +122,22 @@ def _bounds(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
-def check_target(target: Target, options: argparse.Namespace, terminal: Terminal) -> Summary:
+def check_target(
+    target: Target,
+    options: argparse.Namespace,
+    terminal: Terminal,
+    store: Store | None = None,
+) -> Summary:
     """Check one claim within the bounds of the command line, with a progress line."""
     from pagerace.api import check
 
     def progress(text: str, seconds: float) -> None:
         terminal.progress(f"{target.address}: {text}", seconds)
 
-    return check(target.protocol, claim=target.address, progress=progress, **_bounds(options))
+    extra = {} if store is None else {"store": store}
+    return check(
+        target.protocol, claim=target.address, progress=progress, **extra, **_bounds(options)
+    )
 
 
 def _exit_code(summaries: list[Summary], *, compare: bool) -> int:

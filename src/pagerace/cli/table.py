@@ -134,7 +134,8 @@ def _row(
         # Livelock is looked for when all states are known, and so all else is decided.
         report.HOLDS if slug == "livelock" else report.UNKNOWN,
     )
-    ends = slug if slug in ("deadlock", "livelock") else {"holds": "yes"}.get(rest, rest)
+    ends = "yes" if last.verdict == "holds" else rest
+    ends = slug if slug in ("deadlock", "livelock") else ends
     searches = [*violated.values(), last]
     row = Row(
         claim=target.address,

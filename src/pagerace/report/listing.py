@@ -17,6 +17,31 @@ class Listed:
     mutant: bool = False
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A failure in a store: what was violated, when it was found, and the file."""
+
+    claim: str
+    violated: str
+    steps: int
+    found: str
+    file: str
+
+
+def failures(kept: Sequence[Kept], format: str = "text") -> str:
+    """The known failures as lines, or as a JSON list."""
+    if format == "json":
+        return json.dumps([asdict(failure) for failure in kept], indent=1)
+    rows = [("claim", "violated", "steps", "found", "file")]
+    rows += [(f.claim, f.violated, f"{f.steps:,}", f.found, f.file) for f in kept]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    return "\n".join(
+        f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  "
+        f"{row[3]:<{widths[3]}}  {row[4]}"
+        for row in rows
+    )
+
+
 def listing(claims: Sequence[Listed], format: str = "text") -> str:
     """The claims as lines, or as a JSON list."""
     if format == "json":

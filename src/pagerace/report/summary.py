@@ -9,6 +9,7 @@ from typing import Any
 from pagerace.report.execution import DocumentError, Execution
 
 SCHEMA = "pagerace-check/1"
+FAILURE_SCHEMA = "pagerace-failure/1"  # of the files in a store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,8 @@ class Summary:
     ``expect`` is "" where the claim should hold, else what should be violated.
     ``never_executed`` maps a file to its lines that no execution ran.
     ``reductions``: those in use, with how far each goes (see ``search.Result``).
+    ``known``: the date of a known failure that was replayed; ``reason`` then says what
+    stopped a search for a shorter one, or is "" if none was needed.
     ``bytes_per_state`` and ``compile_seconds`` are shown on request only.
     """
 
@@ -42,6 +45,7 @@ class Summary:
     bytes_per_state: float = 0.0
     workers: int = 0
     compile_seconds: float = 0.0
+    known: str = ""
 
     @property
     def violated(self) -> str:
@@ -92,6 +96,7 @@ class Summary:
             "bytes_per_state": self.bytes_per_state,
             "workers": self.workers,
             "compile_seconds": self.compile_seconds,
+            "known": self.known,
             "execution": self.execution.to_document() if self.execution else None,
         }
 
@@ -104,12 +109,14 @@ class Summary:
 def saved_execution(text: str) -> Execution:
     """The execution in a saved document, or the first in the results of a check.
 
-    Raises DocumentError if there is none.
+    A known failure in a store is one, too.  Raises DocumentError if there is none.
     """
     try:
         document = json.loads(text)
     except json.JSONDecodeError:
         return Execution.from_json(text)
+    if isinstance(document, dict) and document.get("schema") == FAILURE_SCHEMA:
+        return Execution.from_document(document.get("execution"))
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         return Execution.from_document(document)
     for result in document.get("results", []):

@@ -47,7 +47,8 @@ def text(summary: Summary, *, verbose: bool = False) -> str:
     """The verdict on a claim, as the terminal shows it; no newline at the end."""
     if summary.verdict == "violated" and summary.execution is not None:
         body = failure(summary.execution, verbose=verbose)
-        return "\n".join([body, _expected(summary), *(_details(summary) if verbose else [])])
+        lines = [body, *_known(summary), _expected(summary)]
+        return "\n".join(lines + (_details(summary) if verbose else []))
     lines = [short(summary)]
     if bounds := bounds_in_words(summary.bounds):
         lines += _item("bounds", bounds)
@@ -94,7 +95,8 @@ def headline(summary: Summary) -> str:
     if summary.verdict == "holds":
         return "HOLDS, complete within these bounds"
     if summary.verdict == "violated":
-        return f"VIOLATED: {summary.violated}"
+        known = f" (known failure of {summary.known}, replayed)" if summary.known else ""
+        return f"VIOLATED: {summary.violated}{known}"
     return f"INCONCLUSIVE: {summary.reason}"
 
 
@@ -248,6 +250,18 @@ def _wrap(words: str, first: str = "", others: str = "") -> list[str]:
 
 def _switches(count: int) -> str:
     return "1 switch" if count == 1 else f"{count:,} switches"
+
+
+def _known(summary: Summary) -> list[str]:
+    """That the execution was known before, where it was, and what that means."""
+    if not summary.known:
+        return []
+    words = f"Known: failure of {summary.known}, replayed; "
+    if summary.reason:
+        words += f"a shorter one may exist: {summary.reason}."
+    else:
+        words += "nothing has changed since, so no search was needed (--no-store searches)."
+    return _wrap(words)
 
 
 def _expected(summary: Summary) -> str:

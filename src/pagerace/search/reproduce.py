@@ -18,9 +18,10 @@ from pagerace.search.schedule import parse
 SEARCH_STATES, SEARCH_SECONDS = 500_000, 2.0
 
 
-def reproduce(program: Program, schedule: str) -> Execution:
+def reproduce(program: Program, schedule: str, *, searches: bool = True) -> Execution:
     """Run a schedule; it ends early where a step fails or a property is violated.
 
+    Without ``searches`` nothing is looked for that a single execution does not show.
     Raises ScheduleError, whose ``step`` is the first that does not fit.
     """
     groups = parse(schedule, program.processes)
@@ -30,7 +31,9 @@ def reproduce(program: Program, schedule: str) -> Execution:
         for outcome in take_groups(run, groups):
             if outcome.kind != "ok" or violations.violated_property(program, outcome.state):
                 break
-        violation = violations.violation_of(run) or _found_by_search(run)
+        violation = violations.violation_of(run)
+        if violation is None and searches:
+            violation = _found_by_search(run)
     layout = Layout.of(program)
     explainer = Explainer(program, layout, interpreted_loops(program, layout))
     return execution_of(run, violation, explainer)
