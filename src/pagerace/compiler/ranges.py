@@ -32,7 +32,8 @@ def intervals(code: Code) -> list[Interval | None]:
     instructions = [
         i for block in code.blocks for i in block.instructions if destination(i) is not None
     ]
-    for turn in range(_ROUNDS_MAX + 2):
+    # From round _ROUNDS_MAX on a register that grows is anything, and grows no more.
+    for turn in range(_ROUNDS_MAX + len(found) + 1):
         changed = False
         for instruction in instructions:
             changed |= _widen(code, found, instruction, turn)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pagerace.lang import Array, BitStruct, Pool, Struct, array, pool
 from pagerace.machine.memory import Machine, pfn_t
 from pagerace.machine.pgtable import page_table
+from pagerace.machine.tables import upper_table
 
 
 class tlb_entry(BitStruct):
@@ -30,8 +31,9 @@ class steal_time(BitStruct):
 
 
 class processor(Struct):
-    """One CPU.  ``cr3``: the tables that its walker reads; None: no user space.
+    """One CPU.  ``cr3``: the table of PTEs that its walker reads; None: no user space.
 
+    ``pgd`` is the same register where Machine.levels is more than 1: the top table.
     ``tlb[a]`` translates virtual page a.  ``interrupts_off``: the interrupt flag is
     clear.  ``request[i]``: CPU i has sent an interrupt and waits for the answer.
     ``invalidate[i * Machine.pages + a]``: CPU i has broadcast that all forget page a, and
@@ -39,6 +41,7 @@ class processor(Struct):
     """
 
     cr3: page_table | None = None
+    pgd: upper_table | None = None
     tlb: Array[tlb_entry] = array(lambda: Machine.pages)
     interrupts_off: bool
     request: Array[bool] = array(lambda: Machine.cpus)
@@ -53,3 +56,10 @@ cpus: Pool[processor] = pool(processor, lambda: Machine.cpus)
 def runs(cpu: processor) -> bool:
     """Does the CPU execute anything?  A virtual one does not while it is preempted."""
     return not Machine.paravirtual or not cpu.steal.preempted
+
+
+def has_tables(cpu: processor) -> bool:
+    """Has the CPU a user space?"""
+    if Machine.levels > 1:
+        return cpu.pgd is not None
+    return cpu.cr3 is not None

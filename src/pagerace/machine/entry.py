@@ -5,7 +5,11 @@
     1     writable   the kernel
     2     accessed   the kernel; the walker, with a locked RMW, when it fills a TLB
     3     dirty      the kernel; the walker, with a locked RMW, before a first store
-    4..   pfn        the kernel
+    4     read_only  arm64 only, where ``writable`` is permission and this is protection
+    5..   pfn        the kernel
+
+That is x86.  What the bits are on other machines is in machine/walker.py, which says what
+hardware reads into them; what the kernel does, in machine/pgtable.py.
 
 TRUSTED: bit layout and what one access can do.
 """
@@ -33,6 +37,7 @@ class pte_t(BitStruct):
     writable: bool = False
     accessed: bool = False
     dirty: bool = False
+    read_only: bool = False
     pfn: pfn_t = 0
 
 

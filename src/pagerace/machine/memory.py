@@ -26,10 +26,14 @@ PAGE_SIZE = 1
 class Machine(Config):
     """Sizes and rules.  ``pages``: virtual pages of an address space, and blocks of a file.
 
-    ``paravirtual``: the CPUs are virtual, and the host takes them away (machine/vcpu.py).
+    ``levels``: of page tables, 1 to 5; ``entries``: in each table above those of PTEs,
+    which share the pages equally.  ``paravirtual``: the CPUs are virtual, and the host takes
+    them away (machine/vcpu.py).
     """
 
     arch: Arch = Arch.X86_64
+    levels: int = 1
+    entries: int = 1
     paravirtual: bool = False
     cpus: int = 3
     pages: int = 1

@@ -1,7 +1,7 @@
-"""Page tables: arch/x86/include/asm/pgtable.h.
+"""Entries and tables of PTEs: asm/pgtable.h of x86, arm64 and s390.
 
 An entry is read and written whole, or, on a machine whose words are shorter, in halves
-(machine/pae.py).
+(machine/pae.py).  What its bits mean to the hardware is in machine/walker.py.
 
 TRUSTED: what one access can do.  The kernel names of the helpers are kept.
 """
@@ -24,12 +24,28 @@ from pagerace.machine.pae import (
     native_pte_clear,
     native_set_pte,
 )
+from pagerace.machine.walker import arm64
+
+
+def ptrs_per_pte() -> int:
+    """PTRS_PER_PTE: the pages that one table of PTEs translates."""
+    if Machine.levels > 1:
+        return Machine.pages // entries_to_the(Machine.levels - 1)
+    return Machine.pages
+
+
+def entries_to_the(power: int) -> int:
+    """Tables that one table leads to, ``power`` levels below, of 0 to 4."""
+    number = 1
+    for _ in range(power):
+        number = number * Machine.entries
+    return number
 
 
 class page_table(Struct):
-    """One table of entries, which the walker reads on its own."""
+    """One table of PTEs, which the walker reads on its own."""
 
-    pte: Array[pte_slot] = array(lambda: Machine.pages)
+    pte: Array[pte_slot] = array(lambda: ptrs_per_pte())
 
 
 def pte_none(pte: pte_t) -> bool:
@@ -43,12 +59,19 @@ def pte_present(pte: pte_t) -> bool:
 
 
 def pte_write(pte: pte_t) -> bool:
-    """pte_write() of arch/x86/include/asm/pgtable.h."""
+    """pte_write() of asm/pgtable.h; on arm64 and s390 it says what a fault may grant."""
     return pte.writable
 
 
+def pte_hw_dirty(pte: pte_t) -> bool:
+    """pte_hw_dirty() of arch/arm64/include/asm/pgtable.h."""
+    return pte.writable and not pte.read_only
+
+
 def pte_dirty(pte: pte_t) -> bool:
-    """pte_dirty() of arch/x86/include/asm/pgtable.h."""
+    """pte_dirty() of asm/pgtable.h; on arm64 pte_sw_dirty() or pte_hw_dirty()."""
+    if arm64():
+        return pte.dirty or pte_hw_dirty(pte)
     return pte.dirty
 
 
@@ -63,37 +86,49 @@ def pte_same(a: pte_t, b: pte_t) -> bool:
 
 
 def pfn_pte(pfn: pfn_t, writable: bool) -> pte_t:
-    """pfn_pte() of arch/x86/include/asm/pgtable.h: clean, old, with this protection."""
-    return pte_t(present=True, writable=writable, pfn=pfn)
+    """pfn_pte() of asm/pgtable.h: clean, old, with this protection."""
+    return pte_t(present=True, writable=writable, read_only=arm64(), pfn=pfn)
 
 
 def pte_mkyoung(pte: pte_t) -> pte_t:
-    """pte_mkyoung() of arch/x86/include/asm/pgtable.h."""
+    """pte_mkyoung() of asm/pgtable.h."""
     return pte.replace(accessed=True)
 
 
 def pte_mkdirty(pte: pte_t) -> pte_t:
-    """pte_mkdirty() of arch/x86/include/asm/pgtable.h."""
+    """pte_mkdirty() of asm/pgtable.h; on arm64 a permission becomes a right."""
+    if arm64() and pte.writable:
+        return pte.replace(dirty=True, read_only=False)
     return pte.replace(dirty=True)
 
 
 def pte_mkclean(pte: pte_t) -> pte_t:
-    """pte_mkclean() of arch/x86/include/asm/pgtable.h."""
+    """pte_mkclean() of asm/pgtable.h."""
+    if arm64():
+        return pte.replace(dirty=False, read_only=True)
     return pte.replace(dirty=False)
 
 
 def pte_mkwrite(pte: pte_t) -> pte_t:
-    """pte_mkwrite() of arch/x86/include/asm/pgtable.h."""
+    """pte_mkwrite() of asm/pgtable.h; on arm64 what is writable from now on is dirty."""
+    if arm64():
+        return pte.replace(writable=True, read_only=False)
     return pte.replace(writable=True)
 
 
 def pte_wrprotect(pte: pte_t) -> pte_t:
-    """pte_wrprotect() of arch/x86/include/asm/pgtable.h."""
+    """pte_wrprotect() of asm/pgtable.h; arm64 keeps in software that it was dirty."""
+    if arm64():
+        if pte_hw_dirty(pte):
+            pte = pte_mkdirty(pte)
+        return pte.replace(writable=False, read_only=True)
     return pte.replace(writable=False)
 
 
 def pte_offset_kernel(table: page_table, address: ulong) -> pte_slot:
     """pte_offset_kernel() of include/linux/pgtable.h: the entry of an address."""
+    if Machine.levels > 1:
+        return table.pte[address % len(table.pte)]  # pte_index()
     return table.pte[address]
 
 

@@ -1,13 +1,15 @@
 """The TLB and the page walker: fill, eviction, invalidation, and a store of user space.
 
-The rules of x86, each of which is one locked access or none at all:
+The rules of x86, each of which is one locked access or none at all.  What other machines
+do is said by the functions of machine/walker.py: which of their bits is meant, and that
+some set none and raise a fault instead.
 
 * A fill copies the PTE and sets its accessed bit.
 * The first store through an entry whose copy is clean sets the dirty bit in the PTE
   with a locked RMW.  The RMW looks at the PTE again: if it is gone or read-only the
   store faults.  This is what batched unmapping relies on (mm/rmap.c, try_to_unmap()).
 * A store through an entry whose copy is dirty does not look at memory again.
-* A page fault removes the entry that it came from.
+* A page fault removes the entry that it came from (not on arm64 and s390).
 * An entry can be filled ahead of any access, and be evicted, at any time: also on a CPU
   that is in the kernel.
 
@@ -19,10 +21,19 @@ from __future__ import annotations
 from enum import Enum
 
 from pagerace.lang import atomic, choose, smp_processor_id, wait_until
-from pagerace.machine.cpu import cpus, processor, runs, tlb_entry
+from pagerace.machine.cpu import cpus, has_tables, processor, runs, tlb_entry
 from pagerace.machine.entry import pte_slot, remember
 from pagerace.machine.memory import Machine, frames, ulong
-from pagerace.machine.pgtable import pte_mkdirty, pte_mkyoung, pte_offset_kernel
+from pagerace.machine.pgtable import pte_offset_kernel
+from pagerace.machine.tables import walk
+from pagerace.machine.walker import (
+    fault_keeps_entry,
+    is_marked_dirty,
+    is_valid,
+    mark_accessed,
+    mark_dirty,
+    may_store,
+)
 
 
 class Access(Enum):
@@ -53,7 +64,8 @@ def try_store(cpu: processor, address: ulong) -> Access:
     if not entry.present:
         return fill(cpu, address)
     if not entry.writable:
-        cpu.tlb[address] = tlb_entry()
+        if not fault_keeps_entry():
+            cpu.tlb[address] = tlb_entry()
         return Access.FAULT
     if not entry.dirty:
         return set_dirty(cpu, address)
@@ -61,42 +73,53 @@ def try_store(cpu: processor, address: ulong) -> Access:
     return Access.DONE
 
 
-def fill(cpu: processor, address: ulong) -> Access:
-    """Walk the tables for a store."""
+def entry_of(cpu: processor, address: ulong) -> pte_slot | None:
+    """The PTE to which the walker comes from the CPU's own register, if to any."""
+    if Machine.levels > 1:
+        top = cpu.pgd
+        if top is None:
+            return None
+        return walk(top, address)
     table = cpu.cr3
     if table is None:
+        return None
+    return pte_offset_kernel(table, address)
+
+
+def fill(cpu: processor, address: ulong) -> Access:
+    """Walk the tables for a store."""
+    ptep = entry_of(cpu, address)
+    if ptep is None:
         return Access.FAULT
-    ptep = pte_offset_kernel(table, address)
     pte = ptep.value
-    if not pte.present or not pte.writable:
+    if not is_valid(pte) or not may_store(pte):
         return Access.FAULT
     load_entry(cpu, address, ptep)
     return Access.AGAIN
 
 
 def load_entry(cpu: processor, address: ulong, ptep: pte_slot) -> None:
-    """Copy a PTE that is present, and set its accessed bit: one locked RMW."""
+    """Copy a PTE that is valid, and set its accessed bit: one locked RMW."""
     pte = ptep.value
     if not pte.accessed:
-        ptep.value = pte_mkyoung(pte)
+        ptep.value = mark_accessed(pte)
         remember(ptep)
     cpu.tlb[address] = tlb_entry(
-        present=True, writable=pte.writable, dirty=pte.dirty, pfn=pte.pfn
+        present=True, writable=may_store(pte), dirty=is_marked_dirty(pte), pfn=pte.pfn
     )
 
 
 def set_dirty(cpu: processor, address: ulong) -> Access:
     """Set the dirty bit in the PTE and in the copy."""
-    table = cpu.cr3
     entry = cpu.tlb[address]
-    if table is None:
+    ptep = entry_of(cpu, address)
+    if ptep is None:
         return Access.FAULT
-    ptep = pte_offset_kernel(table, address)
     pte = ptep.value
     if not pte.present or not pte.writable or pte.pfn != entry.pfn:
         cpu.tlb[address] = tlb_entry()
         return Access.FAULT
-    ptep.value = pte_mkdirty(pte)
+    ptep.value = mark_dirty(pte)
     remember(ptep)
     cpu.tlb[address] = entry.replace(dirty=True)
     return Access.AGAIN
@@ -118,12 +141,12 @@ def tlb_fill() -> None:
     cpu = cpus[smp_processor_id()]
     while True:
         with atomic():
-            table = cpu.cr3
-            wait_until(runs(cpu) and table is not None)
-            if table is not None:
-                address: ulong = choose(Machine.pages)
-                ptep = pte_offset_kernel(table, address)
-                wait_until(ptep.value.present and not cpu.tlb[address].present)
+            wait_until(runs(cpu) and has_tables(cpu))
+            address: ulong = choose(Machine.pages)
+            ptep = entry_of(cpu, address)
+            wait_until(ptep is not None)
+            if ptep is not None:
+                wait_until(is_valid(ptep.value) and not cpu.tlb[address].present)
                 load_entry(cpu, address, ptep)
 
 

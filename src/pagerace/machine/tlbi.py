@@ -10,7 +10,7 @@ TRUSTED.
 from __future__ import annotations
 
 from pagerace.lang import atomic, choose, smp_processor_id, wait_until
-from pagerace.machine.cpu import cpus
+from pagerace.machine.cpu import cpus, has_tables
 from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.tlb import invlpg
 
@@ -26,7 +26,7 @@ def tlbi_vale1is(address: ulong) -> None:
         for cpu in range(Machine.cpus):
             if cpu == this_cpu:
                 invlpg(cpus[cpu], address)
-            elif cpus[cpu].cr3 is not None:
+            elif has_tables(cpus[cpu]):
                 cpus[cpu].invalidate[this_cpu * Machine.pages + address] = True
 
 

@@ -57,6 +57,7 @@ from pagerace.mm.pgtable import (
     ptep_get_and_clear_full,
     ptep_set_access_flags,
 )
+from pagerace.mm.pgtable_levels import pmd_addr_end
 from pagerace.mm.rmap import page_add_file_rmap, page_remove_rmap
 from pagerace.mm.sched import cond_resched
 from pagerace.mm.spinlock import spin_lock
@@ -95,8 +96,13 @@ def unmap_page_range(
     end: ulong,
     details: zap_details | None,
 ) -> None:
-    """unmap_page_range(), down to the only PMD entry."""
-    zap_pte_range(tlb, vma, mm_find_pmd(tlb.mm, addr), addr, end, details)
+    """unmap_page_range() down to zap_pmd_range(): one PMD entry after the other."""
+    while addr != end:
+        next = pmd_addr_end(addr, end)
+        pmd = mm_find_pmd(tlb.mm, addr)
+        if pmd is not None:
+            zap_pte_range(tlb, vma, pmd, addr, next, details)
+        addr = next
 
 
 def zap_page_range_single(
@@ -178,8 +184,10 @@ def zap_pte_range(
 
 
 def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
-    """handle_mm_fault() and __handle_mm_fault(): the upper levels are always there."""
-    vmf.pmd = mm_find_pmd(vmf.vma.vm_mm, vmf.address)
+    """handle_mm_fault() and __handle_mm_fault(): the tables of all levels are there."""
+    pmd = mm_find_pmd(vmf.vma.vm_mm, vmf.address)
+    assert pmd is not None, "no page table is ever missing"
+    vmf.pmd = pmd
     return handle_pte_fault(vmf)
 
 

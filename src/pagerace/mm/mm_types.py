@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, u2, u8
 from pagerace.machine.memory import Machine, pfn_t, ulong
-from pagerace.machine.pgtable import page_table, pte_slot, pte_t
+from pagerace.machine.pgtable import entries_to_the, page_table, pte_slot, pte_t
+from pagerace.machine.tables import upper_table
 from pagerace.mm.atomic import atomic_t
 from pagerace.mm.rwsem import rw_semaphore
 from pagerace.mm.spinlock import spinlock_t
@@ -81,13 +82,35 @@ class pmd_t(Struct):
     ptl: spinlock_t
 
 
+def further_page_tables() -> int:
+    """The tables of PTEs that an mm has beside ``mm.pmd``."""
+    return entries_to_the(Machine.levels - 1) - 1 if Machine.levels > 1 else 0
+
+
+# Table n + 1 of the PTEs of an mm; table 0 is ``mm.pmd``.
+pmds: Pool[pmd_t] = pool(pmd_t, lambda: further_page_tables())
+
+
+class mm_context_t(Struct):
+    """arch/s390/include/asm/mmu.h: ``flush_mm``: PTEs went, and this CPU may know them.
+
+    ``flush_count``: CPUs that are about to invalidate a PTE.
+    """
+
+    flush_mm: bool
+    flush_count: atomic_t
+
+
 class mm_struct(Struct):
     """An address space.  ``cpu_bitmap``: the CPUs that run its threads, for flushes.
 
-    ``mm_mt``: its VMAs.  One PMD entry covers all of it.
+    ``mm_mt``: its VMAs.  ``pgd``: its top table, where Machine.levels is more than 1; else
+    one PMD entry covers all of it.
     """
 
+    pgd: upper_table | None = None
     pmd: pmd_t
+    context: mm_context_t
     cpu_bitmap: u8
     mmap_lock: rw_semaphore
     mm_mt: Array[vm_area_struct | None] = array(lambda: Mm.vmas)

@@ -47,6 +47,8 @@ def page_vma_mapped_walk(pvmw: page_vma_mapped_walk_t) -> bool:
 def map_pte(pvmw: page_vma_mapped_walk_t) -> bool:
     """map_pte(): lock the table; without PVMW_SYNC only where a look finds an entry."""
     pmd = mm_find_pmd(pvmw.vma.vm_mm, pvmw.address)
+    if pmd is None:
+        return False
     pvmw.pte = pte_offset_map(pmd, pvmw.address)
     if not pvmw.flags & PVMW_SYNC:
         if not pte_present(ptep_get(pvmw.pte)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagerace.machine.memory import ulong
+from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.pgtable import (
     native_ptep_get_and_clear,
     pte_clear,
@@ -15,12 +15,15 @@ from pagerace.machine.pgtable import (
     set_pte,
 )
 from pagerace.mm.mm_types import mm_struct, pmd_t, vm_area_struct
+from pagerace.mm.pgtable_levels import find_pmd
 from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
 from pagerace.mm.tlb import flush_tlb_page
 
 
-def mm_find_pmd(mm: mm_struct, address: ulong) -> pmd_t:
-    """mm_find_pmd() of mm/rmap.c: one PMD entry covers the whole mm."""
+def mm_find_pmd(mm: mm_struct, address: ulong) -> pmd_t | None:
+    """mm_find_pmd() of mm/rmap.c; with one level, one PMD entry covers the whole mm."""
+    if Machine.levels > 1:
+        return find_pmd(mm, address)
     return mm.pmd
 
 

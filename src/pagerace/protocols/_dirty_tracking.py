@@ -20,8 +20,14 @@ from pagerace.mm.page_flags import (
     folio_test_locked,
     folio_test_writeback,
 )
-from pagerace.mm.spinlock import spin_is_locked
-from pagerace.protocols._shared_file import fsynced, logs, mapping, mm, newest
+from pagerace.protocols._shared_file import (
+    fsynced,
+    logs,
+    mapping,
+    newest,
+    pte_at,
+    ptl_is_held,
+)
 
 
 def every_store_survives() -> bool:
@@ -44,7 +50,7 @@ def written_or_dirty(index: ulong) -> bool:
     return (
         frames[pfn].content == disk.block[index]
         or folio_test_dirty(folio)
-        or (pte_dirty(mm.pmd.table.pte[index].value) and folio_mapped(folio))
+        or (pte_dirty(pte_at(index)) and folio_mapped(folio))
     )
 
 
@@ -55,7 +61,7 @@ def no_lost_write() -> bool:
         folio = mapping.i_pages[index]
         if folio is not None and not written_or_dirty(index):
             writeback = folio_test_locked(folio) or folio_test_writeback(folio)
-            zapper = spin_is_locked(mm.pmd.ptl) and folio_mapped(folio)
+            zapper = ptl_is_held() and folio_mapped(folio)
             if not writeback and not zapper:
                 return False
     return True
@@ -63,12 +69,12 @@ def no_lost_write() -> bool:
 
 def ptl_covers_the_flush() -> bool:
     """T4-S2: while nobody holds the PTL, no TLB has a dirty entry that its PTE has not."""
-    if spin_is_locked(mm.pmd.ptl):
+    if ptl_is_held():
         return True
     for cpu in cpus:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
-            pte = mm.pmd.table.pte[address].value
+            pte = pte_at(address)
             if entry.dirty and runs(cpu) and not marks_dirty(pte, entry.pfn):
                 return False
     return True
@@ -80,12 +86,12 @@ def ptl_covers_every_flush() -> bool:
     No PTE goes from present to none and to present again without a flush in between.  The
     kernel promises it for dirty entries only.
     """
-    if spin_is_locked(mm.pmd.ptl):
+    if ptl_is_held():
         return True
     for cpu in cpus:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
-            pte = mm.pmd.table.pte[address].value
+            pte = pte_at(address)
             if entry.present and runs(cpu) and not (pte.present and pte.pfn == entry.pfn):
                 return False
     return True
@@ -113,7 +119,7 @@ def mapcount_is_exact() -> bool:
         mapcount = folio_mapcount(mem_map[pfn])
         if mapcount < ptes_of(pfn):
             return False
-        if not spin_is_locked(mm.pmd.ptl) and mapcount != ptes_of(pfn):
+        if not ptl_is_held() and mapcount != ptes_of(pfn):
             return False
     return True
 
@@ -122,7 +128,7 @@ def ptes_of(pfn: pfn_t) -> u3:
     """The number of PTEs that map a frame."""
     count: u3 = 0
     for address in range(Machine.pages):
-        pte = mm.pmd.table.pte[address].value
+        pte = pte_at(address)
         if pte_present(pte) and pte_pfn(pte) == pfn:
             count += 1
     return count
@@ -160,7 +166,7 @@ def no_store_behind_mkclean() -> bool:
     for cpu in cpus:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
-            pte = mm.pmd.table.pte[address].value
+            pte = pte_at(address)
             if entry.dirty and runs(cpu) and not folio_test_dirty(mem_map[entry.pfn]):
                 return False
             if pte_write(pte) and not folio_test_dirty(mem_map[pte_pfn(pte)]):
@@ -177,7 +183,7 @@ def a_stale_entry_is_dirty() -> bool:
     """Sometimes: a PTE is gone, and a TLB can still store without looking at it."""
     for cpu in cpus:
         for address in range(Machine.pages):
-            if cpu.tlb[address].dirty and not mm.pmd.table.pte[address].value.present:
+            if cpu.tlb[address].dirty and not pte_at(address).present:
                 return True
     return False
 

@@ -22,18 +22,26 @@ from pagerace.lang import (
 )
 from pagerace.machine.cpu import cpus, tlb_entry
 from pagerace.machine.memory import Machine, disk, frames, ulong, version_t
-from pagerace.machine.pgtable import pfn_pte, pte_mkdirty, pte_mkyoung, set_pte
+from pagerace.machine.pgtable import pfn_pte, pte_mkdirty, pte_mkyoung, pte_t, set_pte
 from pagerace.mm.fault import user_store
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.madvise import madvise_dontneed
-from pagerace.mm.mm_types import address_space, folio, mm_struct, page_to_pfn, vm_area_cachep
+from pagerace.mm.mm_types import (
+    address_space,
+    folio,
+    mm_struct,
+    page_to_pfn,
+    pmds,
+    vm_area_cachep,
+)
 from pagerace.mm.mmap import mmap_region, munmap
 from pagerace.mm.page_alloc import alloc_page
 from pagerace.mm.page_flags import folio_get
-from pagerace.mm.pgtable import pte_offset_map
+from pagerace.mm.pgtable import mm_find_pmd, pte_offset_map
+from pagerace.mm.pgtable_levels import load_new_mm_cr3, make_page_tables
 from pagerace.mm.rmap import page_add_file_rmap
 from pagerace.mm.rwsem import init_rwsem
-from pagerace.mm.spinlock import spin_lock_init
+from pagerace.mm.spinlock import spin_is_locked
 from pagerace.mm.sync import vfs_fsync
 from pagerace.mm.vmscan import shrink_inactive_list
 
@@ -90,11 +98,11 @@ def setup() -> None:
     """All pages of the file are cached, clean, and mapped as a read fault leaves them."""
     init_rwsem(mm.mmap_lock, LockClass.MMAP_LOCK)
     init_rwsem(mapping.i_mmap_rwsem, LockClass.I_MMAP_RWSEM)
-    spin_lock_init(mm.pmd.ptl, LockClass.PAGE_TABLE_LOCK)
+    make_page_tables(mm)
     mmap_region(mm, mapping, 0, Machine.pages)
     for cpu in range(Machine.cpus):
         if cpu != 1:
-            cpus[cpu].cr3 = mm.pmd.table
+            load_new_mm_cr3(cpus[cpu], mm)
             mm.cpu_bitmap |= u8(1) << cpu
     for index in range(Machine.pages):
         page = alloc_page()
@@ -119,7 +127,25 @@ def add_to_file(page: folio, index: ulong) -> None:
             cpus[cpu].tlb[index] = tlb_entry(
                 present=True, writable=True, dirty=True, pfn=page_to_pfn(page)
             )
-    set_pte(pte_offset_map(mm.pmd, index), pte)
+    pmd = mm_find_pmd(mm, index)
+    if pmd is not None:
+        set_pte(pte_offset_map(pmd, index), pte)
+
+
+def pte_at(index: ulong) -> pte_t:
+    """The PTE of page ``index``; none where there is no table for it."""
+    pmd = mm_find_pmd(mm, index)
+    if pmd is None:
+        return pte_t()
+    return pte_offset_map(pmd, index).value
+
+
+def ptl_is_held() -> bool:
+    """Does somebody hold the lock of a table of PTEs?"""
+    for further in pmds:
+        if spin_is_locked(further.ptl):
+            return True
+    return spin_is_locked(mm.pmd.ptl)
 
 
 def unmap() -> None:

@@ -62,6 +62,8 @@ def bounds_in_words(bounds: Mapping[str, str]) -> str:
     for name, value in bounds.items():
         if value.isdigit():
             stem = name if name.endswith("ss") else name.removesuffix("s")
+            if stem.endswith("ie"):
+                stem = stem.removesuffix("ie") + "y"
             parts.append(plural(int(value), stem.replace("_", " ")))
         else:
             parts.append(f"{name} {value}")
