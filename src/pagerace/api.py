@@ -20,7 +20,7 @@ from pagerace.report.words import short_path
 if TYPE_CHECKING:
     from pagerace.compiler.ir import Program
     from pagerace.known import Known
-    from pagerace.search import Result
+    from pagerace.search import Result, TooManyChoices
     from pagerace.store import Store
 
 
@@ -79,7 +79,7 @@ def check(
             progress=progress,
         )
     except search.TooManyChoices as error:
-        raise CompileError([_at_claim(protocol, "too-many-choices", str(error))]) from None
+        raise CompileError([_too_many_choices(protocol, error)]) from None
     summary = _summary(protocol, claim, program, result, compile_seconds)
     return summary if known is None else known.after(summary)
 
@@ -138,8 +138,11 @@ def _validate(**options: float | None) -> None:
             raise ValueError(f"{name} is {value}; it must be more than 0")
 
 
-def _at_claim(protocol: Protocol, slug: str, message: str) -> Diagnostic:
-    return Diagnostic(slug, message, protocol.file, protocol.line, 0, 1)
+def _too_many_choices(protocol: Protocol, error: TooManyChoices) -> Diagnostic:
+    slug, at = "too-many-choices", error.where
+    if at is None:
+        return Diagnostic(slug, str(error), protocol.file, protocol.line, 0, 1)
+    return Diagnostic(slug, str(error), at.file, at.line, at.column, at.end_column)
 
 
 def _compile(protocol: Protocol, claim: str) -> Program:

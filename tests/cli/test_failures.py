@@ -239,7 +239,7 @@ def test_claim_is_the_same_from_another_folder(
 def test_mutants_are_claims_of_their_own(project: CommandLine) -> None:
     source = RACE + (
         "\n\nfrom pagerace.lang import mutant\n"
-        "twice = race.replace(mutants={'m': mutant(killed_by='x')})\n"
+        "twice = race.replace(mutants={'m': mutant(killed_by='no_lost_update')})\n"
     )
     edit(project, source)
     project("check", "race.py::twice", "race.py::twice[m]")

@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import inspect
 import os
+import re
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from types import ModuleType
 
+from pagerace import lang
+from pagerace.cli.errors import did_you_mean
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
+from pagerace.lang.structures import Config, field_types
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -135,20 +140,57 @@ def _of_exception(error: BaseException, path: str) -> Diagnostic:
         message = "the file ends the program while it is imported"
     elif isinstance(error, ImportError):
         message = words[0].partition(" (")[0]  # without a path, which is not the author's
+        help = _near_name(message, error.name)
+    elif match := re.search(r"has no parameter '(\w+)'", words[0]):
+        owner = _config_of(error)
+        help = did_you_mean(match[1], list(field_types(owner or Config)))
+    elif (taker := _taker(error)) is not None:
+        message = words[0]
+        help = did_you_mean(words[0].split("'")[-2], list(inspect.signature(taker).parameters))
+    if _is_from_here(error):
+        message = words[0]  # said for people, as what an interface refuses is
     place = _place(error, path)
     return _diagnostic(_slug(error), message, *place, help=help)
 
 
+def _taker(error: BaseException) -> Callable[..., object] | None:
+    """The function of ours that was given a keyword which it does not have."""
+    unexpected = re.match(r"(\w+)\(\) got an unexpected keyword argument '\w+'", str(error))
+    if unexpected is None or not isinstance(error, TypeError):
+        return None
+    return getattr(lang, unexpected[1], None)
+
+
+def _near_name(message: str, module: str | None) -> str:
+    """What a name that a module does not have may have been."""
+    name = re.match(r"cannot import name '(\w+)'", message)
+    return did_you_mean(name[1], dir(sys.modules.get(module or ""))) if name else ""
+
+
+def _is_from_here(error: BaseException) -> bool:
+    """Did our own code raise it, for the author to read?"""
+    if not isinstance(error, (TypeError, ValueError)) or error.__traceback__ is None:
+        return False
+    last = list(traceback.walk_tb(error.__traceback__))[-1][0].f_code
+    return os.path.realpath(last.co_filename).startswith(os.path.join(PACKAGE, "lang") + os.sep)
+
+
 def _slug(error: BaseException) -> str:
-    """``bad-config`` for what a ``Config`` refuses, else ``import-error``."""
+    """What was refused: a ``Config``, a call of ours, or else the import as a whole."""
+    if _config_of(error) is not None:
+        return "bad-config"
+    if _is_from_here(error) or _taker(error) is not None:
+        return "wrong-arguments"
+    return "import-error"
+
+
+def _config_of(error: BaseException) -> type[Config] | None:
+    """The class of parameters that refused what it was given."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         owner = frame.f_locals.get("self")
-        if frame.f_code.co_name == "__init__" and type(owner).__name__ != "object":
-            from pagerace.lang.structures import Config
-
-            if isinstance(owner, Config):
-                return "bad-config"
-    return "import-error"
+        if frame.f_code.co_name == "__init__" and isinstance(owner, Config):
+            return type(owner)
+    return None
 
 
 def _place(error: BaseException, path: str) -> tuple[str, int, int, int]:

@@ -50,7 +50,9 @@ class Calls(Expressions):
             node,
             "unsupported-expression",
             f"{ast.unparse(node.func)}() is not kernel Python",
-            label="this function has no meaning in a kernel",
+            label="what a decorator made of it cannot be read"
+            if hasattr(target, "__wrapped__")
+            else "this function has no meaning in a kernel",
         )
 
     def _replace_help(self, node: ast.Call) -> str:

@@ -169,6 +169,13 @@ class Expressions(Operators):
                 )
         if isinstance(base, Pool):
             return Static((base, node.attr))
+        if isinstance(base, (list, dict, set)):
+            self.fail(
+                node,
+                "unsupported-expression",
+                f"a Python {type(base).__name__} is no shared memory: it has no bound",
+                help="shared state lives in structures, arrays and pools",
+            )
         self.fail(
             node,
             "unsupported-expression",

@@ -15,7 +15,7 @@ from pagerace.compiler.builder import Static, Value
 from pagerace.compiler.calls import Calls
 from pagerace.compiler.diagnostic import Diagnostic
 from pagerace.compiler.ir import NONE, Const, Operand, Scalar, Where
-from pagerace.compiler.kinds import describe
+from pagerace.compiler.kinds import describe, did_you_mean
 from pagerace.compiler.liveness import successors
 from pagerace.compiler.loops import Loops
 from pagerace.compiler.memory import Memory, may_be_none
@@ -90,7 +90,9 @@ class Functions(Loops, Calls):
                 tree,
                 "missing-annotation",
                 f"{function.__name__}() has no result type",
-                help="a function that returns nothing ends in `-> None:`",
+                help="it returns a value: `-> bool:`, `-> u8:`"
+                if any(isinstance(n, ast.Return) and n.value for n in ast.walk(tree))
+                else "a function that returns nothing ends in `-> None:`",
             )
         result = self.hint(tree.returns or tree, hints["return"])
         return parameters, result
@@ -199,13 +201,21 @@ class Functions(Loops, Calls):
         for keyword in node.keywords:
             given[keyword.arg or ""] = keyword.value
         names = [name for name, _ in parameters]
+        for name in given.keys() - set(names):
+            self.fail(
+                node,
+                "wrong-arguments",
+                f"{function.__name__}() has no parameter {name!r}",
+                help=did_you_mean(name, names),
+            )
         twice = len(node.args) + len(node.keywords) != len(given)
         if twice or sorted(given) != sorted(names):
             wanted = ", ".join(names) or "no arguments"
             self.fail(
                 node,
                 "wrong-arguments",
-                f"{function.__name__}() takes {wanted}; got {len(node.args)} values"
+                f"{function.__name__}() takes {wanted}; got {len(node.args)} value"
+                + ("" if len(node.args) == 1 else "s")
                 + "".join(f", {k.arg}" for k in node.keywords),
             )
         types = dict(parameters)

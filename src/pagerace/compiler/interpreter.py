@@ -40,11 +40,14 @@ class NotPossible(Exception):
 
 
 class EndlessLoop(Exception):
-    """More than BLOCKS_MAX blocks were executed without a point.  ``where`` about."""
+    """More than BLOCKS_MAX blocks were executed without a point.
 
-    def __init__(self, where: Where | None) -> None:
+    ``where`` about, if the loop has an instruction at all; ``process`` whose it is, if any.
+    """
+
+    def __init__(self, where: Where | None, process: int | None = None) -> None:
         super().__init__(f"more than {BLOCKS_MAX:,} blocks")
-        self.where = where
+        self.where, self.process = where, process
 
 
 def initial(program: Program) -> State:
@@ -73,7 +76,7 @@ def starts(program: Program) -> list[Outcome]:
         if outcome.check is not None:
             raise CheckFailed(outcome.check)
         if outcome.kind == "endless":
-            raise EndlessLoop(_first_where(process.code))
+            raise EndlessLoop(_first_where(process.code), process.index)
         state = outcome.state
         outcomes.append(outcome)
     return outcomes

@@ -36,6 +36,7 @@ from pagerace.compiler.ir import (
     Store,
     Terminator,
     Wait,
+    Where,
 )
 
 _OPERANDS: dict[type, Callable[[Any], tuple[Operand, ...]]] = {
@@ -78,12 +79,35 @@ def successors(terminator: Terminator) -> tuple[int, ...]:
     return ()
 
 
-def compute(code: Code) -> None:
-    """Fill ``Point.live`` of each block that has a point, in order of register number."""
+def compute(code: Code) -> list[Reg]:
+    """Fill ``Point.live`` of each block that has a point, in order of register number.
+
+    Returns the registers that are read on some path on which nothing has set them.
+    """
     entries = live_at_entry(code)
     for block, live in zip(code.blocks, entries, strict=True):
         if block.point is not None:
             block.point.live = tuple(_registers(code, live))
+    return list(_registers(code, entries[0]))
+
+
+def first_read(code: Code, register: Reg) -> Where | None:
+    """Where a register is read first on some path that has not set it; None: by a branch."""
+    seen = {0}
+    pending = [0]
+    while pending:
+        block = code.blocks[pending.pop()]
+        for instruction in block.instructions:
+            if register in operands(instruction) and not isinstance(instruction, Note):
+                return instruction.where
+            if destination(instruction) == register:
+                break
+        else:
+            for successor in successors(block.terminator):
+                if successor not in seen:
+                    seen.add(successor)
+                    pending.append(successor)
+    return None
 
 
 def live_at_entry(code: Code, *, notes: bool = False) -> list[int]:

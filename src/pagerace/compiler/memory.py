@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import enum
 import math
-import types
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from pagerace.compiler.fields import FieldError, lengths_of, referent
 from pagerace.compiler.ir import BOOL, INT, NONE, Family, Scalar
 from pagerace.lang.direct import ptr
 from pagerace.lang.integers import SizedInt
 from pagerace.lang.structures import (
     Array,
-    ArrayDefault,
     BitStruct,
     PerThread,
     Pool,
@@ -83,27 +82,6 @@ class Structure:
         return len(self.names)
 
 
-def lengths_of(hint: Any, default: Any) -> tuple[tuple[int, ...], Any]:
-    """(array lengths, element type) of a field; () for a field that is no array."""
-    if typing.get_origin(hint) is Array:
-        (element,) = typing.get_args(hint)
-        if not isinstance(default, ArrayDefault):
-            raise TypeError("give the array a length: = array(4)")
-        return (resolve_length(default.length),), element
-    return (), hint
-
-
-def referent(hint: Any) -> tuple[type | None, bool]:
-    """(class, nullable) of ``Ref[T]`` or ``T | None``."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        classes = [a for a in typing.get_args(hint) if a is not type(None)]
-        return (classes[0] if len(classes) == 1 else None), True
-    if hasattr(hint, "__metadata__"):
-        cls, nullable = referent(hint.__origin__)
-        return (cls or hint.__origin__), nullable
-    return None, False
-
-
 class Memory:
     """Families and structures of one protocol, with the names of its globals."""
 
@@ -160,11 +138,11 @@ class Memory:
             for name, hint in field_types(cls).items():
                 scalar = self.scalar(hint)
                 if scalar is None:
-                    raise TypeError(f"{cls.__name__}.{name} is not an integer, bool or enum")
+                    raise FieldError(cls, name, "this is not an integer, a bool or an enum")
                 fields[name] = (start, may_be_none(scalar))
                 start += scalar.bits
             if start > WORD_BITS:
-                raise TypeError(f"{cls.__name__} has {start} bits; a word has {WORD_BITS}")
+                raise FieldError(cls, "", f"{start} bits; a word has {WORD_BITS}")
             self._bits[cls] = fields
         return self._bits[cls]
 
@@ -235,12 +213,12 @@ class Memory:
             if cls in done:
                 return
             for name, hint in field_types(cls).items():
-                _, element = lengths_of(hint, cls.__dict__.get(name))
+                _, element = lengths_of(cls, name, hint)
                 if isinstance(element, type) and issubclass(element, Struct):
                     visit(element)
             done[cls] = None
             for name, hint in field_types(cls).items():
-                cls_referred = referent(lengths_of(hint, cls.__dict__.get(name))[1])[0]
+                cls_referred = referent(lengths_of(cls, name, hint)[1])[0]
                 if isinstance(cls_referred, type) and issubclass(cls_referred, Struct):
                     referred.append(cls_referred)
 
@@ -280,7 +258,7 @@ class Memory:
     def _embed(self, structure: Structure) -> None:
         cls = structure.cls
         for name, hint in field_types(cls).items():
-            lengths, element = lengths_of(hint, cls.__dict__.get(name))
+            lengths, element = lengths_of(cls, name, hint)
             if isinstance(element, type) and issubclass(element, Struct):
                 inner = self.structures[element]
                 inner.private |= structure.private
@@ -295,17 +273,17 @@ class Memory:
             if name in structure.fields:
                 continue
             default = cls.__dict__.get(name)
-            lengths, element = lengths_of(hint, default)
+            lengths, element = lengths_of(cls, name, hint)
             scalar = self.scalar(element)
             if scalar is None:
-                raise TypeError(f"{cls.__name__}.{name}: no value has this type")
+                raise FieldError(cls, name, "no value of shared memory has this type")
             names = _element_names(structure.names, name, lengths)
             family = self._family(f"{cls.__name__}.{name}", scalar, names)
             family.private = structure.private
             if scalar.kind == "ref" and not family.private:
                 if scalar.cls in self.structures and self.structures[scalar.cls].private:
-                    raise TypeError(
-                        f"{cls.__name__}.{name} would show a per-thread object to other threads"
+                    raise FieldError(
+                        cls, name, "this would show a per-thread object to other threads"
                     )
             self._default(family, None if lengths else default)
             structure.fields[name] = Leaf(family, lengths)

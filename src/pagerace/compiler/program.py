@@ -10,21 +10,23 @@ from typing import Any
 from pagerace.compiler import footprint, interpreter, ir, liveness, points
 from pagerace.compiler.builder import Skip
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
+from pagerace.compiler.fields import FieldError
 from pagerace.compiler.fold import fold
 from pagerace.compiler.functions import Scope
 from pagerace.compiler.ir import BOOL, NONE, Code, Const, Process, Program, Property, Reg, Where
-from pagerace.compiler.kinds import describe
+from pagerace.compiler.kinds import describe, did_you_mean
 from pagerace.compiler.leaks import leak_property
 from pagerace.compiler.lower import Lowerer
 from pagerace.compiler.memory import GlobalObject, Memory
 from pagerace.compiler.private import promote
 from pagerace.compiler.reachable import reachable
 from pagerace.compiler.source import Edits, function_tree, resolve_name
-from pagerace.lang.protocol import Function, Protocol, Thread
+from pagerace.lang.protocol import CPUS_MAX, Function, Protocol, Thread
 from pagerace.lang.structures import Pool, bound
 
-CPUS_MAX = 64
 LOCKS_MAX = 64
+# What the search looks for in every program, beside its properties and checks.
+FOUND_BY_SEARCH = ("deadlock", "livelock", "lock-order-inversion", "endless-loop", "data-race")
 
 
 def compile_protocol(protocol: Protocol, name: str = "") -> Program:
@@ -170,9 +172,13 @@ class _Compilation:
         starts: list[Function] = [t.function for t in protocol.threads]
         starts += [protocol.setup] if protocol.setup is not None else []
         starts += [*protocol.always, *protocol.at_end, *protocol.sometimes]
-        functions, objects = reachable(starts, [a for t in protocol.threads for a in t.args])
         try:
+            arguments = [a for t in protocol.threads for a in t.args]
+            functions, objects = reachable(starts, arguments)
             self.memory.build(objects, len(protocol.threads))
+        except FieldError as error:
+            self.diagnostics.append(error.diagnostic())
+            raise CompileError(self.diagnostics) from None
         except (TypeError, NameError) as error:
             self._refuse("unknown-type", str(error), "")
             raise CompileError(self.diagnostics) from None
@@ -194,8 +200,10 @@ class _Compilation:
                 lowerer.fail(
                     tree,
                     "wrong-arguments",
-                    f"{function.__name__}() takes {len(parameters)} arguments; "
-                    f"its thread gives {len(thread.args)}",
+                    f"{function.__name__}() takes {_number(len(parameters), 'argument')}; "
+                    f"its thread gives {len(thread.args) or 'none'}",
+                    help=f"thread({', '.join([function.__name__, *(n for n, _ in parameters)])}"
+                    ", cpu=0)",
                 )
             operands: list[ir.Operand] = []
             for (_, scalar), given in zip(parameters, thread.args, strict=True):
@@ -208,23 +216,21 @@ class _Compilation:
         return lowerer.code
 
     def _property(self, kind: Any, function: Function) -> Property | None:
+        mistakes = len(self.diagnostics)
         code = self._lower(function, None)
-        tree = function_tree(function)
-        where = Where(
-            function.__code__.co_filename,
-            tree.lineno,
-            tree.col_offset,
-            tree.col_offset + 4 + len(tree.name),
-            tree.name,
-        )
-        if code.result != BOOL and code.result != NONE:
+        where = _definition(function)
+        if code.parameters:
+            what = f"property {function.__name__}() takes no arguments"
+            self._at(where, "wrong-arguments", what, "it looks at the globals")
+        if code.result != BOOL and len(self.diagnostics) == mistakes:
             self._at(
                 where,
                 "type-mismatch",
-                f"property {tree.name}() must return bool",
-                f"returns {describe(code.result)}",
+                f"property {function.__name__}() must return bool",
+                f"returns {'nothing' if code.result == NONE else describe(code.result)}",
             )
-        self._refuse_effects(code, f"property {tree.name}()", (ir.Store, ir.Choose, ir.Wait))
+        what = f"property {function.__name__}()"
+        self._refuse_effects(code, what, (ir.Store, ir.Choose, ir.Wait))
         return Property(kind, function.__name__, code, where)
 
     def _refuse_effects(self, code: Code, what: str, kinds: tuple[type, ...]) -> None:
@@ -248,7 +254,7 @@ class _Compilation:
                 interpreter.run_code(program, setup, cells)
             except interpreter.CheckFailed as error:
                 slug, where = error.check.slug, error.check.where
-                self._at(where, slug, f"the set-up fails: {slug}", error.check.text)
+                self._at(where, slug, "the set-up fails", error.check.text)
             except (interpreter.NotPossible, interpreter.EndlessLoop) as error:
                 if error.where is not None:
                     self._at(error.where, "deadlock", "the set-up never ends", "it runs alone")
@@ -262,13 +268,15 @@ class _Compilation:
             promote(process.code, self.memory.private_cells(process.index))
             fold(process.code)
             process.points = points.place_points(process.code)
-            liveness.compute(process.code)
+            self._refuse_unset(process, liveness.compute(process.code))
             footprint.compute(process.code)
         for prop in program.properties:
             fold(prop.code)
             _drop_sections(prop.code)
         for family in program.families:
             family.written &= not family.private  # the registers have taken their place
+        if self.diagnostics:
+            raise CompileError(_unique(self.diagnostics))
         codes = [p.code for p in program.processes] + [p.code for p in program.properties]
         for code in codes:
             for block in code.blocks:
@@ -278,8 +286,28 @@ class _Compilation:
                         program.checks.append(instruction)
                     elif isinstance(instruction, ir.LockOrder):
                         _count_locks(program, instruction.lock.type)
+        self._refuse_expectation(program)
         self._start(program)
         return program
+
+    def _refuse_unset(self, process: Process, unset: list[Reg]) -> None:
+        """A local that some path leaves without a value is read as Python would not."""
+        for register in unset:
+            name = process.code.names[register.number]
+            if name.isidentifier():  # not what the compiler made itself, nor per-thread memory
+                where = liveness.first_read(process.code, register)
+                where = where or _definition(self.protocol.threads[process.index].function)
+                self._at(where, "unknown-name", f"{name!r} may have no value here",
+                         "some path does not set it")  # fmt: skip
+
+    def _refuse_expectation(self, program: Program) -> None:
+        """A violation is expected of something that this claim can violate."""
+        expected = self.protocol.expect.violated
+        names = [p.name for p in program.properties] + [c.slug for c in program.checks]
+        if expected is not None and expected not in [*names, *FOUND_BY_SEARCH]:
+            message = f"{expected} is expected to be violated, and is no property of the claim"
+            self._refuse("unknown-name", message, did_you_mean(expected, names))
+            raise CompileError(self.diagnostics)
 
     def _start(self, program: Program) -> None:
         """Local work up to the first point must succeed: no search could show it."""
@@ -289,15 +317,14 @@ class _Compilation:
             self._at(
                 error.check.where,
                 error.check.slug,
-                f"{error.check.slug}, before any shared memory is touched",
+                "this fails in every run, before any shared memory is touched",
                 error.check.text,
             )
         except interpreter.EndlessLoop as error:
             message = "a loop without end that touches nothing"
-            if error.where is not None:
-                self._at(error.where, "endless-loop", message, "")
-            else:
-                self._refuse("endless-loop", message, "")
+            function = self.protocol.threads[error.process or 0].function
+            where = error.where or _definition(function)
+            self._at(where, "endless-loop", message, "nobody else can run meanwhile")
         if self.diagnostics:
             raise CompileError(self.diagnostics)
 
@@ -349,6 +376,19 @@ def _allocates(function: Function, pool: Pool[Any]) -> bool:
         and resolve_name(node.value, function.__globals__) is pool
         for node in ast.walk(function_tree(function))
     )
+
+
+def _definition(function: Function) -> Where:
+    """The line ``def name``."""
+    tree = function_tree(function)
+    end = tree.col_offset + 4 + len(tree.name)
+    file = function.__code__.co_filename
+    return Where(file, tree.lineno, tree.col_offset, end, tree.name)
+
+
+def _number(count: int, what: str) -> str:
+    """``1 argument``, ``2 arguments``, ``no arguments``."""
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
 
 
 def _count_locks(program: Program, scalar: ir.Scalar) -> None:

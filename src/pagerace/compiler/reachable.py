@@ -6,7 +6,8 @@ import types
 from collections.abc import Iterable
 from typing import Any
 
-from pagerace.compiler.memory import GlobalObject, lengths_of, referent
+from pagerace.compiler.fields import lengths_of, referent
+from pagerace.compiler.memory import GlobalObject
 from pagerace.lang.protocol import Function
 from pagerace.lang.structures import (
     Array,
@@ -68,7 +69,8 @@ def reachable(
                 if isinstance(method, types.FunctionType)
             )
     for value in values:
-        note(f"argument{len(objects)}", value, ())
+        known = (n for f in seen for n, g in f.__globals__.items() if g is value)
+        note(next(known, f"argument{len(objects)}"), value, ())
     for name, value in parts:  # last, when what they are parts of has its own name
         home: Any = value
         while (above := home_of(home)) is not None:
@@ -99,7 +101,7 @@ def _guard_classes(function: Function) -> list[type]:
         if isinstance(cls, type) and issubclass(cls, Struct) and cls not in found:
             found[cls] = None
             for name, inner in field_types(cls).items():
-                visit(lengths_of(inner, cls.__dict__.get(name))[1])
+                visit(lengths_of(cls, name, inner)[1])
 
     for value in function.__globals__.values():
         if isinstance(value, type) and issubclass(value, Struct):

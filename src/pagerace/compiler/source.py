@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import functools
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,30 @@ def parse_file(path: str, stamp: float) -> tuple[ast.Module, dict[int, ast.Funct
     return tree, functions
 
 
+def stamp_of(path: str) -> float:
+    """What changes when a file is edited.  Raises OSError."""
+    return Path(path).stat().st_mtime
+
+
 def function_tree(function: Function) -> ast.FunctionDef:
     """The definition of ``function``.  Raises CompileError where there is no source."""
     code = function.__code__
+    if code.co_flags & inspect.CO_COROUTINE:
+        raise CompileError(
+            [
+                Diagnostic(
+                    slug="unsupported-statement",
+                    message=f"{function.__qualname__}() is async: no point is written",
+                    file=code.co_filename,
+                    line=code.co_firstlineno,
+                    column=0,
+                    end_column=5,
+                    help="write a plain `def`",
+                )
+            ]
+        )
     try:
-        stamp = Path(code.co_filename).stat().st_mtime
-        _, functions = parse_file(code.co_filename, stamp)
+        _, functions = parse_file(code.co_filename, stamp_of(code.co_filename))
         return functions[code.co_firstlineno]
     except (OSError, SyntaxError, KeyError):
         raise CompileError(

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 from pagerace.lang.structures import Config
 
 Function = Callable[..., Any]
+
+CPUS_MAX = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +40,37 @@ def thread(function: Function, *args: Any, cpu: int | None = None, name: str = "
 
     ``cpu`` defaults to a CPU of its own; ``name`` to the function's name.
     """
-    label = _name(name, function)
-    return Thread(function=function, args=args, cpu=cpu, name=label, agent=False)
+    return _thread("thread", function, args, cpu, name)
 
 
 def agent(function: Function, *args: Any, cpu: int | None = None, name: str = "") -> Thread:
     """Hardware or a daemon: runs beside the threads and may stop at any point."""
-    label = _name(name, function)
-    return Thread(function=function, args=args, cpu=cpu, name=label, agent=True)
+    return _thread("agent", function, args, cpu, name)
 
 
-def _name(name: str, function: Function) -> str:
-    """A name that a schedule can hold: ``1:3,2.name:1?0``."""
+def _thread(
+    kind: str, function: Function, args: tuple[Any, ...], cpu: int | None, name: str
+) -> Thread:
+    _refuse_other_than_function(function, f"{kind}()", f"{kind}(f, cpu=0)")
+    if cpu is not None and not 0 <= cpu < CPUS_MAX:
+        raise ValueError(f"cpu={cpu}: the CPUs are 0 to {CPUS_MAX - 1}")
+    # A schedule has to be able to hold the name: 1:3,2.name:1?0
     if any(mark in name for mark in ",:?"):
         raise ValueError(f"the name {name!r} has a mark that schedules use: , : or ?")
-    return name or function.__name__
+    label = name or function.__name__
+    return Thread(function=function, args=args, cpu=cpu, name=label, agent=kind == "agent")
+
+
+def _refuse_other_than_function(value: object, taker: str, example: str) -> None:
+    if isinstance(value, types.FunctionType):
+        if value.__name__ == "<lambda>":
+            raise TypeError(f"{taker} takes a function with a name, not a lambda: write a def")
+        return
+    if value is None:
+        raise TypeError(f"{taker} takes a function, not what a call of it returns: {example}")
+    if isinstance(value, types.MethodType):
+        raise TypeError(f"{taker} takes a function, not a method: pass the object, {example}")
+    raise TypeError(f"{taker} takes a function, not a {type(value).__name__}: {example}")
 
 
 @dataclass(frozen=True)
@@ -171,6 +190,12 @@ def protocol(
     least one state.  ``config`` binds compile-time parameters.  ``kernel`` is the file
     and function of the kernel, ``commit`` the commit that settled the matter.
     """
+    for number, item in enumerate(threads):
+        if not isinstance(item, Thread):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"threads[{number}] is not made by thread(f, cpu=0) or agent(f)")
+    for what, functions in (("always", always), ("at_end", at_end), ("sometimes", sometimes)):
+        for function in functions:
+            _refuse_other_than_function(function, what, f"{what}=[f]")
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     return Protocol(
         threads=tuple(threads),

@@ -87,7 +87,7 @@ def native_loops(
     try:
         native = build.compile_program(program, layout, ready=ready, reductions=reductions)
     except stepped.TooManyChoices as error:
-        raise TooManyChoices(str(error)) from None
+        raise TooManyChoices(str(error), error.where) from None
     names = [*functions, *EXTERNALS]
     return Loops({name: native.function(name) for name in names}, native=True)
 

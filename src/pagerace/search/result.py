@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from pagerace.compiler.ir import Where
 from pagerace.report.execution import Execution, Violation
 
 Verdict: TypeAlias = Literal["holds", "violated", "inconclusive"]
 
 
 class TooManyChoices(ValueError):
-    """A step that calls choose() more often than the search can keep."""
+    """A step that calls choose() more often than the search can keep, about at ``where``."""
+
+    def __init__(self, message: str, where: Where | None = None) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 @dataclass(frozen=True, kw_only=True)

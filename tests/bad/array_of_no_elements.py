@@ -1,0 +1,28 @@
+"""An array of length zero is indexed."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+from pagerace.lang import Array, array
+
+
+class Table(Struct):
+    pte: Array[u8] = array(0)
+
+
+table = Table()
+
+
+def unmap() -> None:
+    table.pte[0] = 0
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(unmap, cpu=1)])

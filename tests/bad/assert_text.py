@@ -1,0 +1,18 @@
+"""An assertion whose text is computed."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+def unmap() -> None:
+    assert page.dirty, page.mapcount
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(unmap, cpu=1)])

@@ -1,0 +1,23 @@
+"""The set-up never ends."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+def setup() -> None:
+    while page.mapcount == 0:
+        page.dirty = False
+
+
+def unmap() -> None:
+    page.mapcount = 0
+
+
+claim = protocol(threads=[thread(unmap, cpu=0)], setup=setup)

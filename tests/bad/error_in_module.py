@@ -1,0 +1,24 @@
+"""The module's own code fails."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+sizes = {}
+
+
+def unmap() -> None:
+    page.mapcount = 0
+
+
+print(sizes['pages'])
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(unmap, cpu=1)])

@@ -1,0 +1,23 @@
+"""A function that returns a value has no result type."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+def mapped():
+    return page.mapcount != 0
+
+
+def unmap() -> None:
+    if mapped():
+        page.mapcount = 0
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(unmap, cpu=1)])

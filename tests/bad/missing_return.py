@@ -1,0 +1,24 @@
+"""One path returns no value."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+def mapped() -> bool:
+    if page.mapcount != 0:
+        return True
+
+
+def unmap() -> None:
+    if mapped():
+        page.mapcount = 0
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(unmap, cpu=1)])

@@ -1,0 +1,21 @@
+"""A slug that is computed."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+from pagerace.lang import bug_on
+
+
+def unmap() -> None:
+    bug_on(page.dirty, page.mapcount)
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(unmap, cpu=1)])

@@ -1,0 +1,19 @@
+"""A print in model code."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+def unmap() -> None:
+    print("unmap", page.mapcount)
+    page.mapcount = 0
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(unmap, cpu=1)])

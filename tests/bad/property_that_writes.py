@@ -1,0 +1,23 @@
+"""A property that changes the state."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+def unmap() -> None:
+    page.mapcount = 0
+
+
+def unmapped() -> bool:
+    page.dirty = False
+    return True
+
+
+claim = protocol(threads=[thread(unmap, cpu=0)], always=[unmapped])

@@ -1,0 +1,22 @@
+"""A property that wants an argument."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+def unmap() -> None:
+    page.mapcount = 0
+
+
+def unmapped(target: Page) -> bool:
+    return target.mapcount == 0
+
+
+claim = protocol(threads=[thread(unmap, cpu=0)], always=[unmapped])

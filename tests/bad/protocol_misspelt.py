@@ -1,0 +1,22 @@
+"""A keyword of protocol() misspelt."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+def unmap() -> None:
+    page.mapcount = 0
+
+
+def unmapped() -> bool:
+    return page.mapcount == 0
+
+
+claim = protocol(threads=[thread(unmap, cpu=0)], alwyas=[unmapped])

@@ -1,0 +1,21 @@
+"""Chance where a choice belongs."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+import random
+
+
+def unmap() -> None:
+    page.mapcount = random.randrange(2)
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(unmap, cpu=1)])

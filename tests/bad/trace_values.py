@@ -1,0 +1,22 @@
+"""A note with too few values."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+from pagerace.lang import trace
+
+
+def unmap() -> None:
+    trace("mapcount {} of {}", page.mapcount)
+    page.mapcount = 0
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(unmap, cpu=1)])

@@ -1,0 +1,21 @@
+"""Exceptions."""
+
+from pagerace.lang import Struct, atomic, protocol, thread, u8, wait_until
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+page = Page()
+
+
+def unmap() -> None:
+    try:
+        page.mapcount -= 1
+    except ValueError:
+        page.mapcount = 0
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(unmap, cpu=1)])
