@@ -57,6 +57,10 @@ class Target:
         return "" if self.mutant else self.protocol.title
 
 
+class NoClaim(UsageError):
+    """A file that has no claim."""
+
+
 def targets_of(addresses: Sequence[str], *, mutants: bool = False) -> list[Target]:
     """All claims that ``addresses`` name, in that order, none twice.
 
@@ -113,7 +117,7 @@ def _targets(address: str, mutants: bool) -> list[Target]:
     if colons:
         return [_named(claims, claim, path, module, folder)]
     if not claims:
-        raise UsageError(
+        raise NoClaim(
             f"{path} has no claim", "a claim is a global: name = protocol(threads=[...], ...)"
         )
     found: list[Target] = []
