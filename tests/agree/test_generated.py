@@ -1,30 +1,39 @@
-"""Generated protocols: the native search against brute force in the interpreter."""
+"""Generated protocols: native steps and the native search against the interpreter's."""
 
 from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
 
 from pagerace import search
 from pagerace.compiler.program import compile_protocol
 from tests import generated, reference
+from tests.agree.walks import compare_walks
 
 STATES_MAX = 1500
-# CI raises it; a developer's run stays short.
-EXAMPLES = int(os.environ.get("PAGERACE_EXAMPLES", "200"))
+STEPS = 12
+PARTS = 8
+# All parts together.  A developer sets less, a soak more.
+EXAMPLES = int(os.environ.get("PAGERACE_EXAMPLES", "2000"))
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-@given(generated.sources())
-def test_search_agrees_with_brute_force(source: str) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_search_agrees_with_brute_force(part: int) -> None:
+    """Each part has programs of its own, the same ones in each run."""
+    config = settings(
+        max_examples=max(1, EXAMPLES // PARTS),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    config(seed(part)(given(generated.sources())(agree)))()
+
+
+def agree(source: str) -> None:
     program = compile_protocol(generated.load(source).generated, "generated")
+    compare_walks(program, source, 1, STEPS)
     try:
         expected = reference.search(program, STATES_MAX)
     except OverflowError:
