@@ -113,6 +113,48 @@ def points_of(protocols: Sequence[Protocol]) -> dict[str, dict[int, list[str]]]:
     return marks
 
 
+def dump(protocol: Protocol, format: str = "ir", *, claim: str = "") -> str:
+    """What a claim is compiled to: "ir", the same as "promela", or "llvm".
+
+    Raises CompileError, also for what Promela has no word for.
+    """
+    claim = claim or address_of(protocol)
+    program = _compile(protocol, claim)
+    if format == "promela":
+        return _promela(protocol, program)
+    if format == "llvm":
+        from pagerace.compiler.layout import Layout
+        from pagerace.compiler.native import stepped
+        from pagerace.compiler.native.text import Module
+
+        module = Module()
+        stepped.emit(module, program, Layout.of(program))
+        return module.text()
+    if format != "ir":
+        raise ValueError(f"the format is {format!r}; it must be ir, promela or llvm")
+    from pagerace.compiler.show import show
+
+    codes = [item.code for item in (*program.processes, *program.properties)]
+    return "\n".join(map(show, codes))
+
+
+def _promela(protocol: Protocol, program: Program) -> str:
+    from pagerace.compiler import promela
+
+    try:
+        return promela.write(program)
+    except promela.Inexpressible as error:
+        message = f"Promela has no word for it: {error}"
+        at = error.where
+        if at is None:
+            found = _at_claim(protocol, "not-in-promela", message)
+        else:
+            found = Diagnostic(
+                "not-in-promela", message, at.file, at.line, at.column, at.end_column
+            )
+        raise CompileError([found]) from None
+
+
 def cache_folder() -> Path | None:
     """Where native code is kept from one check to the next; None where it is not."""
     from pagerace.compiler.native.cache import folder
