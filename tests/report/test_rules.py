@@ -40,7 +40,8 @@ pages = pool(Page, 2)
 """
 
 LATE = ["too-many-choices"]  # refused when native code is made
-REFUSED = [slug for slug in rules.slugs() if slug not in [*SENTENCES, *LATE]]
+DUMPED = ["not-in-promela"]  # refused when it is to be written for Spin
+REFUSED = [slug for slug in rules.slugs() if slug not in [*SENTENCES, *LATE, *DUMPED]]
 FOUND = [slug for slug in rules.slugs() if slug in SENTENCES]
 
 
@@ -85,7 +86,19 @@ def test_wrong_example_is_refused_late(slug: str, tmp_path: Path) -> None:
     assert slug in [diagnostic.slug for diagnostic in refused.value.diagnostics]
 
 
-@pytest.mark.parametrize("slug", [*REFUSED, *LATE])
+@pytest.mark.parametrize("slug", DUMPED)
+def test_wrong_example_is_not_written(slug: str, tmp_path: Path) -> None:
+    from pagerace.api import dump
+
+    (target,) = targets_of([write(tmp_path, slug, "Wrong")])
+    with pytest.raises(CompileError) as refused:
+        dump(target.protocol, "promela", claim=target.address)
+    assert [diagnostic.slug for diagnostic in refused.value.diagnostics] == [slug]
+    (target,) = targets_of([write(tmp_path, slug, "Right")])
+    assert dump(target.protocol, "promela", claim=target.address)
+
+
+@pytest.mark.parametrize("slug", [*REFUSED, *LATE, *DUMPED])
 def test_right_example_is_accepted(slug: str, tmp_path: Path) -> None:
     for target in targets_of([write(tmp_path, slug, "Right")]):
         assert compile_protocol(target.protocol, target.name).processes

@@ -18,7 +18,7 @@ COMMANDS = {
     "reproduce": "run one interleaving again, from the schedule that a check printed",
     "list": "list the claims of a file, or of all built-in protocols",
     "points": "mark every place in the source where another CPU may run",
-    "dump": "print the flat IR of a claim, the same as Promela for Spin, or as LLVM",
+    "dump": "print a claim as flat IR, as Promela for Spin, or as LLVM",
     "rule": "explain an error or a finding, with a wrong and a right example",
     "doctor": "say what this machine has, and whether pagerace works on it",
 }

@@ -346,4 +346,3 @@ def _variables(term: Term) -> set[str]:
             found.add(at.text.partition("[")[0])
         pending += at.args
     return found
-

@@ -358,5 +358,3 @@ def guard(
         return run.instructions(start, 0, _Known()), run.more
     except Inexpressible as error:
         raise Inexpressible(str(error), error.where or (where and where.where)) from None
-
-
