@@ -146,12 +146,10 @@ def _promela(protocol: Protocol, program: Program) -> str:
     except promela.Inexpressible as error:
         message = f"Promela has no word for it: {error}"
         at = error.where
-        if at is None:
-            found = _at_claim(protocol, "not-in-promela", message)
-        else:
-            found = Diagnostic(
-                "not-in-promela", message, at.file, at.line, at.column, at.end_column
-            )
+        place = (protocol.file, protocol.line, 0, 1)
+        if at is not None:
+            place = (at.file, at.line, at.column, at.end_column)
+        found = Diagnostic("not-in-promela", message, *place)
         raise CompileError([found]) from None
 
 

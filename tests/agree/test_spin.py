@@ -41,7 +41,7 @@ STATES_MAX = int(os.environ.get("PAGERACE_SPIN_STATES", "500_000"))
 
 def agree(program: Program, folder: Path) -> None:
     """Search with both, and compare all that is comparable."""
-    ours = search.check(program, states_max=STATES_MAX)
+    ours = search.check(program, states_max=STATES_MAX, reductions="none")
     if ours.verdict == "inconclusive":
         pytest.skip(f"more than {STATES_MAX:,} states (PAGERACE_SPIN_STATES)")
     spins = spin.verify(promela.write(program), folder)

@@ -46,4 +46,5 @@ def test_every_rule_is_broken(pagerace: CommandLine) -> None:
     met: set[str] = set()
     for name in FILES:
         met |= set(re.findall(r"error: ([a-z-]+): ", check(name, pagerace).err))
-    assert set(rules.slugs()) - set(SENTENCES) - met == set()
+    only_dumped = {"not-in-promela"}
+    assert set(rules.slugs()) - set(SENTENCES) - only_dumped - met == set()
