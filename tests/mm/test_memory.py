@@ -19,6 +19,7 @@ from pagerace.mm.fault import user_store
 from pagerace.mm.madvise import madvise_dontneed
 from pagerace.mm.memory import finish_mkwrite_fault, handle_mm_fault
 from pagerace.mm.mm_types import (
+    FAULT_FLAG_WRITE,
     VM_FAULT_NOPAGE,
     linear_page_index,
     vm_area_cachep,
@@ -39,6 +40,7 @@ def fault(orig_pte: pte_t) -> vm_fault:
     vmf = vm_fault()
     vmf.vma, vmf.address, vmf.orig_pte = vma(), PAGE, orig_pte
     vmf.pmd, vmf.pte, vmf.page = mm.pmd, entry(), page()
+    vmf.flags = FAULT_FLAG_WRITE
     return vmf
 
 

@@ -110,6 +110,11 @@ def was_held(pte: pte_t, held: u32) -> bool:
     return held & (u32(1) << number_of(pte)) != 0
 
 
+def was_held_pfn(pfn: pfn_t, held: u32) -> bool:
+    """Is there a value of this frame among those that ``held`` stands for?"""
+    return (held >> (u5(pfn) << 3)) & 0xFF != 0
+
+
 def load_entry_whole(ptep: pte_slot) -> pte_t:
     """One load of all bits."""
     return READ_ONCE(ptep.value)

@@ -33,3 +33,16 @@ def local_irq_enable() -> None:
 def irqs_disabled() -> bool:
     """irqs_disabled(): on the CPU that asks."""
     return registers.current.interrupts_off
+
+
+def local_irq_save() -> bool:
+    """local_irq_save(): local_irq_disable(), and how it was before."""
+    flags = irqs_disabled()
+    local_irq_disable()
+    return flags
+
+
+def local_irq_restore(flags: bool) -> None:
+    """local_irq_restore(): back to how it was."""
+    if not flags:
+        local_irq_enable()

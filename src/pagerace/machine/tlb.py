@@ -58,6 +58,30 @@ def store(address: ulong) -> bool:
     return access is Access.DONE
 
 
+def load(address: ulong) -> bool:
+    """One load instruction of user space; nothing is said of what it reads.
+
+    False: it raised a page fault.
+    """
+    access = Access.AGAIN
+    while access is Access.AGAIN:
+        with atomic():
+            wait_until(runs(cpus[smp_processor_id()]))
+            access = try_load(cpus[smp_processor_id()], address)
+    return access is Access.DONE
+
+
+def try_load(cpu: processor, address: ulong) -> Access:
+    """Load through the TLB, or fill it, or fault."""
+    if cpu.tlb[address].present:
+        return Access.DONE
+    ptep = entry_of(cpu, address)
+    if ptep is None or not is_valid(ptep.value):
+        return Access.FAULT
+    load_entry(cpu, address, ptep)
+    return Access.AGAIN
+
+
 def try_store(cpu: processor, address: ulong) -> Access:
     """Store through the TLB, or bring the TLB one step nearer to it, or fault."""
     entry = cpu.tlb[address]

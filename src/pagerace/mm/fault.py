@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pagerace.lang import per_thread
+from pagerace.lang import per_thread, u1
 from pagerace.machine.memory import ulong
 from pagerace.machine.pgtable import pte_t
-from pagerace.machine.tlb import store
+from pagerace.machine.tlb import load, store
 from pagerace.mm.memory import handle_mm_fault
-from pagerace.mm.mm_types import mm_struct, vm_fault
+from pagerace.mm.mm_types import FAULT_FLAG_WRITE, mm_struct, vm_fault
 from pagerace.mm.mmap import find_vma
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 
@@ -20,13 +20,21 @@ def user_store(mm: mm_struct, address: ulong) -> bool:
     False: the thread got a signal instead.
     """
     while not store(address):
-        if not do_user_addr_fault(mm, address):
+        if not do_user_addr_fault(mm, address, FAULT_FLAG_WRITE):
             return False
     return True
 
 
-def do_user_addr_fault(mm: mm_struct, address: ulong) -> bool:
-    """do_user_addr_fault(), of a write: False if it ends in a signal."""
+def user_load(mm: mm_struct, address: ulong) -> bool:
+    """A load instruction of a user thread, as user_store() is a store instruction."""
+    while not load(address):
+        if not do_user_addr_fault(mm, address, 0):
+            return False
+    return True
+
+
+def do_user_addr_fault(mm: mm_struct, address: ulong, flags: u1) -> bool:
+    """do_user_addr_fault(): False if it ends in a signal."""
     mmap_read_lock(mm)
     vma = find_vma(mm, address)
     if vma is None:
@@ -35,6 +43,7 @@ def do_user_addr_fault(mm: mm_struct, address: ulong) -> bool:
     vmf = faults.current
     vmf.vma = vma
     vmf.address = address
+    vmf.flags = flags
     handle_mm_fault(vmf)
     mmap_read_unlock(mm)
     forget(vmf)
@@ -44,4 +53,5 @@ def do_user_addr_fault(mm: mm_struct, address: ulong) -> bool:
 def forget(vmf: vm_fault) -> None:
     """The fault's stack frame is gone: what it held is no part of the state."""
     vmf.address = 0
+    vmf.flags = 0
     vmf.orig_pte = pte_t()

@@ -23,6 +23,7 @@ from pagerace.machine.pgtable import (
 )
 from pagerace.mm.filemap import filemap_fault, filemap_page_mkwrite
 from pagerace.mm.mm_types import (
+    FAULT_FLAG_WRITE,
     VM_FAULT_LOCKED,
     VM_FAULT_NOPAGE,
     folio,
@@ -192,7 +193,7 @@ def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
 
 
 def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
-    """handle_pte_fault(), of a write to a shared mapping.
+    """handle_pte_fault(), of a shared mapping.
 
     The PTE is read without a lock, and looked at again under the PTL.
     """
@@ -203,17 +204,38 @@ def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
     ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
     spin_lock(ptl)
     if pte_same(ptep_get(vmf.pte), vmf.orig_pte):
-        if not pte_write(vmf.orig_pte):
-            return do_wp_page(vmf)
-        entry = pte_mkyoung(pte_mkdirty(vmf.orig_pte))
-        ptep_set_access_flags(vmf.vma, vmf.address, vmf.pte, entry, True)
+        entry = pte_mkyoung(vmf.orig_pte)
+        if is_write(vmf):
+            if not pte_write(vmf.orig_pte):
+                return do_wp_page(vmf)
+            entry = pte_mkdirty(entry)
+        ptep_set_access_flags(vmf.vma, vmf.address, vmf.pte, entry, is_write(vmf))
     pte_unmap_unlock(vmf.pte, ptl)
     return 0
 
 
+def is_write(vmf: vm_fault) -> bool:
+    """``vmf->flags & FAULT_FLAG_WRITE``."""
+    return vmf.flags & FAULT_FLAG_WRITE != 0
+
+
 def do_fault(vmf: vm_fault) -> vm_fault_t:
-    """do_fault(): no PTE, file mapping; all mappings are shared, all faults writes."""
+    """do_fault(): no PTE, file mapping; all mappings are shared."""
+    if not is_write(vmf):
+        return do_read_fault(vmf)
     return do_shared_fault(vmf)
+
+
+def do_read_fault(vmf: vm_fault) -> vm_fault_t:
+    """do_read_fault(): bring the page and map it read-only, without its neighbours."""
+    ret = __do_fault(vmf)
+    if ret != VM_FAULT_LOCKED:
+        return ret
+    ret = finish_fault(vmf)
+    unlock_page(vmf.page)
+    if ret == VM_FAULT_NOPAGE:
+        put_page(vmf.page)
+    return ret
 
 
 def do_shared_fault(vmf: vm_fault) -> vm_fault_t:
@@ -253,9 +275,10 @@ def finish_fault(vmf: vm_fault) -> vm_fault_t:
 
 
 def do_set_pte(vmf: vm_fault, page: folio, addr: ulong) -> None:
-    """do_set_pte(), of a write fault: the mapping takes the page's reference over."""
+    """do_set_pte(): the mapping takes the page's reference over."""
     entry = pte_mkyoung(pfn_pte(page_to_pfn(page), False))
-    entry = pte_mkwrite(pte_mkdirty(entry))
+    if is_write(vmf):
+        entry = pte_mkwrite(pte_mkdirty(entry))
     page_add_file_rmap(page, vmf.vma)
     set_pte(vmf.pte, entry)
 

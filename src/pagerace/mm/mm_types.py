@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, u2, u8
+from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, u1, u2, u8
 from pagerace.machine.memory import Machine, pfn_t, ulong
 from pagerace.machine.pgtable import entries_to_the, page_table, pte_slot, pte_t
 from pagerace.machine.tables import upper_table
@@ -21,6 +21,8 @@ from pagerace.mm.spinlock import spinlock_t
 vm_fault_t: TypeAlias = u2
 VM_FAULT_NOPAGE = 1
 VM_FAULT_LOCKED = 2
+# Flags of a fault.  Without it: a read.
+FAULT_FLAG_WRITE = 1
 
 
 class Mm(Config):
@@ -76,8 +78,12 @@ vm_area_cachep: Pool[vm_area_struct] = pool(vm_area_struct, lambda: Mm.vmas)
 
 
 class pmd_t(Struct):
-    """An entry of the PMD and what hangs on it: a table of PTEs and the table's lock."""
+    """An entry of the PMD and what hangs on it: a table of PTEs and the table's lock.
 
+    ``entry``: its value in memory, where tables come and go (mm/pgalloc.py).
+    """
+
+    entry: pte_slot
     table: page_table
     ptl: spinlock_t
 
@@ -122,6 +128,7 @@ class vm_fault(Struct):
 
     vma: Ref[vm_area_struct]
     address: ulong
+    flags: u1
     pmd: Ref[pmd_t]
     pte: Ref[pte_slot]
     orig_pte: pte_t

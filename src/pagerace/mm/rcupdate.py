@@ -1,0 +1,63 @@
+"""Read-copy-update: include/linux/rcupdate.h, kernel/rcu/tree.c.
+
+Readers are not preempted (CONFIG_PREEMPT_RCU=n).  A section with interrupts off is a reader
+too, for a CPU with interrupts off passes no quiescent state.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import (
+    Pool,
+    Struct,
+    atomic,
+    bug_on,
+    pool,
+    smp_processor_id,
+    u2,
+    u3,
+    wait_until,
+)
+from pagerace.machine.cpu import cpus
+from pagerace.machine.memory import Machine
+from pagerace.mm.sched import might_sleep, preempt_disable, preempt_enable
+
+
+class rcu_data(Struct):
+    """What RCU knows of a CPU.  ``nesting``: read-side sections that it is in."""
+
+    nesting: u2
+
+
+# One for each CPU.
+rcu_data_of: Pool[rcu_data] = pool(rcu_data, lambda: Machine.cpus)
+
+
+def rcu_read_lock() -> None:
+    """rcu_read_lock(): nothing that is seen from here on is freed before the unlock."""
+    preempt_disable()
+    with atomic():
+        rcu_data_of[smp_processor_id()].nesting += 1
+
+
+def rcu_read_unlock() -> None:
+    """rcu_read_unlock()."""
+    with atomic():
+        bug_on(rcu_data_of[smp_processor_id()].nesting == 0, "counter-below-zero")
+        rcu_data_of[smp_processor_id()].nesting -= 1
+    preempt_enable()
+
+
+def rcu_is_quiescent(cpu: u3) -> bool:
+    """Is the CPU outside all readers at this moment?"""
+    return rcu_data_of[cpu].nesting == 0 and not cpus[cpu].interrupts_off
+
+
+def synchronize_rcu() -> None:
+    """synchronize_rcu(): wait until each reader that is there now has ended.
+
+    Each CPU has to be seen outside a reader once, at any time from here on; readers that
+    begin meanwhile are not waited for.
+    """
+    might_sleep()
+    for cpu in range(Machine.cpus):
+        wait_until(rcu_is_quiescent(cpu))
