@@ -83,11 +83,11 @@ def replayed(
     for failure in sorted(failures, key=lambda f: f.model != known.model):
         if failure.violated in OF_MANY:
             continue
-        what = f"the known failure of {failure.found} ({failure.violated})"
+        what = f"known failure ({failure.violated}, found {failure.found})"
         try:
             execution = search.reproduce(program, failure.execution.schedule, searches=False)
         except search.ScheduleError as error:
-            store.note(f"{claim}: {what} no longer fits: {error}; searching anew")
+            store.note(f"{claim}: {what} no longer fits:\n  {error}; searching anew")
             known.gone.append(failure)
             continue
         if execution.violation is None:
@@ -102,8 +102,8 @@ def replayed(
             )
         else:
             store.note(
-                f"{claim}: the known failure of {failure.found} still happens: "
-                f"{cause(execution.violation)}\n"
+                f"{claim}: {what} still happens:\n"
+                f"  {cause(execution.violation)}\n"
                 f"  Replay: {known.execution.reproduce}\n"
                 "  searching for a shortest execution"
             )

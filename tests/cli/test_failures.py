@@ -303,7 +303,7 @@ def test_schedule_of_another_claim(project: CommandLine) -> None:
     path.write_text(json.dumps(document))
     run = project("check", "race.py")
     assert run.code == 1
-    assert "no longer fits: there is no process '7.nobody'" in run.err
+    assert "no longer fits:\n  there is no process '7.nobody'" in run.err
 
 
 def no_writing(*arguments: Any, **options: Any) -> None:

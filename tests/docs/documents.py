@@ -7,7 +7,7 @@ In a document of ours
   removes Y;
 * a block ``console`` has commands after ``$ `` and, below each, what it prints.
 
-Times vary, so they compare equal.  With PAGERACE_UPDATE_DOCS=1 in the environment the
+Times and dates vary, so they compare equal.  With PAGERACE_UPDATE_DOCS=1 in the environment the
 outputs in the document are replaced by those of today.
 """
 
@@ -19,6 +19,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 UPDATE = os.environ.get("PAGERACE_UPDATE_DOCS") == "1"
@@ -59,7 +60,8 @@ def sessions(body: str) -> list[Session]:
 
 def comparable(output: str) -> str:
     """The output without what differs from run to run."""
-    return re.sub(r" +\d+(\.\d+)? s\b", " N s", output).rstrip() + "\n"
+    output = re.sub(r" +\d+(\.\d+)? ?s\b", " N s", output)
+    return re.sub(r"\b\d{4}-\d\d-\d\d\b", "DATE", output).rstrip() + "\n"
 
 
 def _write(folder: Path, options: str, body: str) -> None:
@@ -97,11 +99,16 @@ def _named(node: ast.stmt) -> list[tuple[str, tuple[int, int]]]:
 
 def _run(command: str, folder: Path) -> str:
     """The output of a command line, as in a pipe: plain ASCII and no colour."""
-    shell = f'pagerace() {{ "{sys.executable}" -m pagerace "$@"; }}\n{command}'
+    shell = "".join(
+        f'{name}() {{ "{sys.executable}" -m {name} "$@"; }}\n'
+        for name in ("pagerace", "pytest")
+    )
     path = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, path))}
+    if "pagerace" not in entry_points(group="pytest11").names:
+        environment["PYTEST_PLUGINS"] = "_pagerace_pytest"  # it runs from the source
     done = subprocess.run(
-        ["bash", "-c", shell], cwd=folder, env=environment, text=True, check=False,
+        ["bash", "-c", shell + command], cwd=folder, env=environment, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return done.stdout

@@ -52,3 +52,6 @@ def test_a_block_replaces_what_it_names() -> None:
 
 def test_times_compare_equal() -> None:
     assert comparable("12 states in 0.02 s") == comparable("12 states in  14 s")
+    assert comparable("2 passed in 0.31s") == comparable("2 passed in 12.5s")
+    assert comparable("found 2026-11-21") == comparable("found 2027-01-02")
+    assert comparable("2 passed in 1s") != comparable("3 passed in 1s")

@@ -6,6 +6,7 @@ happened.  An execution that native code found is compared with it state by stat
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -135,7 +136,8 @@ def _why_not(outcome: Outcome, number: int, name: str) -> str:
     waits = [event for event in outcome.events if event.kind == "wait"]
     if waits:
         where = waits[-1].where
-        return f"step {number} ({name}): it waits at {where.file}:{where.line}"
+        place = f"{os.path.basename(where.file)}:{where.line}"
+        return f"step {number} ({name}): it waits at {place}"
     return f"step {number} ({name}): it has nothing to choose from"
 
 
