@@ -47,7 +47,7 @@ def do_user_addr_fault(mm: mm_struct, address: ulong, flags: u1) -> bool:
     handle_mm_fault(vmf)
     mmap_read_unlock(mm)
     forget(vmf)
-    return True
+    return not vmf.sigbus
 
 
 def forget(vmf: vm_fault) -> None:

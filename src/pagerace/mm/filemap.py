@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, cmpxchg
+from pagerace.lang import atomic, bug_on, cmpxchg
 from pagerace.machine.memory import read_in, ulong
 from pagerace.mm.mm_types import (
     VM_FAULT_LOCKED,
@@ -18,7 +18,7 @@ from pagerace.mm.mm_types import (
     vm_fault_t,
 )
 from pagerace.mm.page_alloc import alloc_page
-from pagerace.mm.page_flags import folio_get, folio_test_writeback
+from pagerace.mm.page_flags import folio_get, folio_mapped, folio_test_writeback
 from pagerace.mm.page_writeback import folio_mark_dirty, write_cache_pages
 from pagerace.mm.pagemap import (
     filemap_get_folio,
@@ -35,6 +35,9 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
     0: it went away meanwhile, or there is no memory, and the access is tried again.
     """
     mapping = vmf.vma.vm_file
+    if mapping.truncated:
+        vmf.sigbus = True
+        return 0
     index = linear_page_index(vmf.vma, vmf.address)
     folio = filemap_get_folio(mapping, index)
     if folio is None:
@@ -45,6 +48,11 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
     if folio.mapping is not mapping:
         folio_unlock(folio)
         folio_put(folio)
+        return 0
+    if mapping.truncated:
+        folio_unlock(folio)
+        folio_put(folio)
+        vmf.sigbus = True
         return 0
     vmf.page = folio
     return VM_FAULT_LOCKED
@@ -100,6 +108,17 @@ def __filemap_fdatawait_range(mapping: address_space) -> None:
             if folio_test_writeback(folio):
                 folio_wait_writeback(folio)
             folio_put(folio)
+
+
+def filemap_remove_folio(folio: folio) -> None:
+    """filemap_remove_folio(), of a folio that truncation has unmapped and holds locked.
+
+    filemap_unaccount_folio(): "BUG: Bad page cache" if it is mapped all the same.  Reclaim
+    need not ask, for it has frozen the references.
+    """
+    bug_on(folio_mapped(folio), "bad-page-cache")
+    __filemap_remove_folio(folio)
+    folio_put(folio)
 
 
 def __filemap_remove_folio(folio: folio) -> None:

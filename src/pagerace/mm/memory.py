@@ -22,6 +22,7 @@ from pagerace.machine.pgtable import (
     set_pte,
 )
 from pagerace.mm.filemap import filemap_fault, filemap_page_mkwrite
+from pagerace.mm.mm_inline import FlushPending, mm_tlb_flush_pending
 from pagerace.mm.mm_types import (
     FAULT_FLAG_WRITE,
     VM_FAULT_LOCKED,
@@ -45,8 +46,11 @@ from pagerace.mm.mmu_gather import (
     tlb_flush_mmu_tlbonly,
     tlb_flush_rmaps,
     tlb_gather_mmu,
+    tlb_note_table,
     tlb_remove_tlb_entry,
+    zap_forces_flush,
 )
+from pagerace.mm.notes import note_break, note_cleared, note_flushed
 from pagerace.mm.page_writeback import set_page_dirty
 from pagerace.mm.pagemap import unlock_page
 from pagerace.mm.pgtable import (
@@ -60,9 +64,10 @@ from pagerace.mm.pgtable import (
 )
 from pagerace.mm.pgtable_levels import pmd_addr_end
 from pagerace.mm.rmap import page_add_file_rmap, page_remove_rmap
-from pagerace.mm.sched import cond_resched
+from pagerace.mm.sched import cond_resched, need_resched
 from pagerace.mm.spinlock import spin_lock
 from pagerace.mm.swap import get_page, put_page
+from pagerace.mm.tlb import flush_tlb_page
 
 ZAP_FLAG_FORCE_FLUSH = 1
 
@@ -143,8 +148,11 @@ def zap_pte_range(
     addr = start
     while addr != end:
         force_flush = False
+        start = addr
         start_pte = pte_offset_map_lock(mm, pmd, addr, ptl)
         while addr != end:
+            if need_resched():
+                break
             pte = pte_offset_map(pmd, addr)
             ptent = ptep_get(pte)
             if pte_none(ptent):
@@ -153,6 +161,8 @@ def zap_pte_range(
             page = vm_normal_page(vma, addr, ptent)
             ptent = ptep_get_and_clear_full(mm, addr, pte, tlb.fullmm)
             tlb_remove_tlb_entry(tlb, addr)
+            tlb_note_table(tlb, pmd)
+            note_cleared(addr)
             addr += PAGE_SIZE
             if zap_force_flush(details):
                 force_flush = True
@@ -164,8 +174,9 @@ def zap_pte_range(
                     delay_rmap = MmuGather.delay_rmap
                 else:
                     set_page_dirty(page)
-                    force_flush = True
                     delay_rmap = tlb_delay_rmap(tlb)
+                    if zap_forces_flush(delay_rmap):
+                        force_flush = True
             if not delay_rmap:
                 page_remove_rmap(page, vma)
             if __tlb_remove_page(tlb, page, delay_rmap, dirty):
@@ -181,6 +192,7 @@ def zap_pte_range(
         if force_flush:
             tlb_flush_mmu(tlb)
         if addr != end:
+            note_break(addr, start)
             cond_resched()
 
 
@@ -268,6 +280,9 @@ def finish_fault(vmf: vm_fault) -> vm_fault_t:
     vmf.pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, ptl)
     ret: vm_fault_t = VM_FAULT_NOPAGE
     if pte_none(ptep_get(vmf.pte)):
+        if FlushPending.fault and mm_tlb_flush_pending(vmf.vma.vm_mm):
+            flush_tlb_page(vmf.vma, vmf.address)
+            note_flushed(vmf.address, vmf.address + PAGE_SIZE)
         do_set_pte(vmf, vmf.page, vmf.address)
         ret = 0
     pte_unmap_unlock(vmf.pte, ptl)

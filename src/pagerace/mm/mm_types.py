@@ -53,11 +53,13 @@ class address_space(Struct):
     ``i_pages[i]``: the folio of page i.  Its tag PAGECACHE_TAG_DIRTY is taken to be
     PG_dirty itself, and its lock is left out: each slot is one word.
     ``i_mmap``: the VMAs that map the file.
+    ``truncated``: the file's length is 0 now, and not all of its pages.
     """
 
     i_pages: Array[folio | None] = array(lambda: Machine.pages)
     i_mmap: Array[vm_area_struct | None] = array(lambda: Mm.vmas)
     i_mmap_rwsem: rw_semaphore
+    truncated: bool
 
 
 class vm_area_struct(Struct):
@@ -81,11 +83,15 @@ class pmd_t(Struct):
     """An entry of the PMD and what hangs on it: a table of PTEs and the table's lock.
 
     ``entry``: its value in memory, where tables come and go (mm/pgalloc.py).
+    ``tlb_gen`` and ``tlb_gen_completed``: flushes that the table needed, and those of them
+    that are done (a proposal: see mm/mm_inline.py).
     """
 
     entry: pte_slot
     table: page_table
     ptl: spinlock_t
+    tlb_gen: u2
+    tlb_gen_completed: u2
 
 
 def further_page_tables() -> int:
@@ -124,7 +130,10 @@ class mm_struct(Struct):
 
 
 class vm_fault(Struct):
-    """struct vm_fault of include/linux/mm.h: what one page fault carries along."""
+    """struct vm_fault of include/linux/mm.h: what one page fault carries along.
+
+    ``sigbus``: VM_FAULT_SIGBUS, kept apart from where the rest of the result goes.
+    """
 
     vma: Ref[vm_area_struct]
     address: ulong
@@ -133,6 +142,7 @@ class vm_fault(Struct):
     pte: Ref[pte_slot]
     orig_pte: pte_t
     page: Ref[folio]
+    sigbus: bool
 
 
 # One struct page for each frame.  It exists whether its frame is in use or not.

@@ -8,6 +8,9 @@ had, or was offered, these orders (``PTL`` marks where the page-table lock is dr
     RFC_DIRTY_IN_GATHER            rmap, PTL, flush, dirty, reference
     RFC_DIRTY_IN_GATHER_RMAP_KEPT  PTL, flush, dirty, rmap, reference
     LATE_RMAP_UNLOCKED             dirty, PTL, flush, rmap, reference
+    RFC_RMAP_AT_FREE               dirty, flush, PTL, rmap, reference
+    UNFORCED_FLUSH                 dirty, rmap, PTL, flush, reference
+    UNFORCED_FLUSH_RMAP_KEPT       dirty, PTL, flush, rmap, reference
     V6_2                           dirty, flush, rmap, PTL, reference
 """
 # pyright: strict, reportPrivateUsage=false, reportUnusedFunction=false
@@ -15,20 +18,53 @@ had, or was offered, these orders (``PTL`` marks where the page-table lock is dr
 
 from __future__ import annotations
 
+from enum import Enum
+
 from pagerace.lang import Array, BitStruct, Config, Ref, Struct, array, per_thread, u2
 from pagerace.machine.memory import PAGE_SIZE, Machine, pfn_t, ulong
-from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc, atomic_read
-from pagerace.mm.mm_types import folio, mm_struct, page_to_pfn, pfn_to_page, vm_area_struct
+from pagerace.mm.mm_inline import (
+    FlushPending,
+    Pending,
+    dec_tlb_flush_pending,
+    inc_tlb_flush_pending,
+    mm_tlb_flush_nested,
+    pte_table_flush_begin,
+    pte_table_flush_end,
+)
+from pagerace.mm.mm_types import (
+    folio,
+    mm_struct,
+    page_to_pfn,
+    pfn_to_page,
+    pmd_t,
+    vm_area_struct,
+)
+from pagerace.mm.notes import note_delayed, note_flushed, note_undelayed
 from pagerace.mm.page_writeback import set_page_dirty
 from pagerace.mm.rmap import page_remove_rmap, page_zap_pte_rmap
+from pagerace.mm.sched import Sched
 from pagerace.mm.swap import put_page
 from pagerace.mm.tlb import flush_tlb_mm_range
+
+
+class Force(Enum):
+    """When zap_pte_range() flushes for a page, and does not leave it to the gather's end.
+
+    DIRTY: its PTE was dirty (v6.0).  DELAYED: its rmap waits for the flush (v6.2), which
+    is the same where tlb_delay_rmap() is not always False.
+    """
+
+    NEVER = 0
+    DELAYED = 1
+    DIRTY = 2
 
 
 class MmuGather(Config):
     """The order of the kernel, and sizes of the gather.
 
     ``delay_rmap``: a dirty file page keeps its rmap until the TLBs are flushed.
+    ``rmap_at_free``: and until the page is freed, when the PTL is long dropped.
+    ``force``: the pages that make zap_pte_range() flush.
     ``dirty_in_gather``: set_page_dirty() waits for the flush, which is not forced.
     ``flush_under_ptl``: zap_pte_range() holds the PTL until the TLBs are flushed.
     ``bundle``: pages in a batch (MMU_GATHER_BUNDLE, MAX_GATHER_BATCH).
@@ -36,16 +72,21 @@ class MmuGather(Config):
     """
 
     delay_rmap: bool = True
+    rmap_at_free: bool = False
+    force: Force = Force.DELAYED
     dirty_in_gather: bool = False
     flush_under_ptl: bool = True
     bundle: int = 2
     batches: int = 2
 
 
-V6_0 = MmuGather(delay_rmap=False)
+V6_0 = MmuGather(delay_rmap=False, force=Force.DIRTY)
 RFC_DIRTY_IN_GATHER = MmuGather(delay_rmap=False, dirty_in_gather=True)
 RFC_DIRTY_IN_GATHER_RMAP_KEPT = MmuGather(dirty_in_gather=True)
 LATE_RMAP_UNLOCKED = MmuGather(flush_under_ptl=False)
+RFC_RMAP_AT_FREE = MmuGather(rmap_at_free=True)
+UNFORCED_FLUSH = MmuGather(delay_rmap=False, force=Force.NEVER)
+UNFORCED_FLUSH_RMAP_KEPT = MmuGather(rmap_at_free=True, force=Force.NEVER)
 # Linux kernel commit 5df397dec7c4 ("mm: delay page_remove_rmap() until after the TLB has
 # been flushed") (in v6.2)
 V6_2 = MmuGather()
@@ -55,7 +96,8 @@ class encoded_page(BitStruct):
     """struct encoded_page of include/linux/mm_types.h: a page and flags in one word.
 
     Linux kernel commit 70fb4fdff582 ("mm: introduce 'encoded' page pointers with
-    embedded extra bits") (in v6.2).  ``dirty``: the flag of the rejected RFC.
+    embedded extra bits") (in v6.2).  ``delay_rmap``: TLB_ZAP_RMAP in the RFCs.
+    ``dirty``: the flag of the one that was rejected.
     """
 
     pfn: pfn_t = 0
@@ -75,6 +117,7 @@ class mmu_gather(Struct):
 
     ``start`` to ``end`` - 1 are the pages to flush, if ``cleared_ptes``.
     ``batch[0]`` is ``local``; ``active`` is the number of the batch that is filled.
+    ``table``: that whose pending flush this gather has to do (a proposal).
     """
 
     mm: Ref[mm_struct]
@@ -84,6 +127,7 @@ class mmu_gather(Struct):
     cleared_ptes: bool
     delayed_rmap: bool
     active: u2
+    table: pmd_t | None = None
     batch: Array[mmu_gather_batch] = array(lambda: MmuGather.batches)
 
 
@@ -114,12 +158,28 @@ def tlb_remove_tlb_entry(tlb: mmu_gather, address: ulong) -> None:
     tlb.cleared_ptes = True
 
 
+def tlb_note_table(tlb: mmu_gather, pmd: pmd_t) -> None:
+    """This gather has cleared an entry of the table; PTL held.  A proposal."""
+    if FlushPending.mkclean is Pending.TABLE and tlb.table is None:
+        tlb.table = pmd
+        pte_table_flush_begin(pmd)
+
+
 def tlb_delay_rmap(tlb: mmu_gather) -> bool:
-    """tlb_delay_rmap() of include/asm-generic/tlb.h: False on UP and on s390."""
-    if not MmuGather.delay_rmap:
+    """tlb_delay_rmap() of include/asm-generic/tlb.h: False on UP and on s390.
+
+    The RFC that removed rmaps when it freed the pages looked at each of them: it had no
+    use for a flag of the whole gather.
+    """
+    if not MmuGather.delay_rmap or not Sched.smp:
         return False
-    tlb.delayed_rmap = True
+    tlb.delayed_rmap = not MmuGather.rmap_at_free
     return True
+
+
+def zap_forces_flush(delay_rmap: bool) -> bool:
+    """Has zap_pte_range() to flush because of a dirty page?"""
+    return MmuGather.force is Force.DIRTY or (MmuGather.force is Force.DELAYED and delay_rmap)
 
 
 def __tlb_remove_page(tlb: mmu_gather, page: folio, delay_rmap: bool, dirty: bool) -> bool:
@@ -133,6 +193,8 @@ def __tlb_remove_page(tlb: mmu_gather, page: folio, delay_rmap: bool, dirty: boo
         pfn=page_to_pfn(page), delay_rmap=delay_rmap, dirty=dirty
     )
     batch.nr += 1
+    if delay_rmap:
+        note_delayed(page_to_pfn(page), tlb.active)
     if batch.nr == MmuGather.bundle:
         return not tlb_next_batch(tlb)
     return False
@@ -153,6 +215,10 @@ def tlb_flush_mmu_tlbonly(tlb: mmu_gather) -> None:
     if not tlb.cleared_ptes:
         return
     flush_tlb_mm_range(tlb.mm, tlb.start, tlb.end)
+    note_flushed(tlb.start, tlb.end)
+    if tlb.table is not None:
+        pte_table_flush_end(tlb.table)
+        tlb.table = None
     __tlb_reset_range(tlb)
 
 
@@ -165,17 +231,19 @@ def tlb_flush_rmaps(tlb: mmu_gather, vma: vm_area_struct) -> None:
     """
     if not tlb.delayed_rmap:
         return
-    tlb_flush_rmap_batch(tlb.batch[0], vma)
+    tlb_flush_rmap_batch(tlb, 0, vma)
     if tlb.active != 0:
-        tlb_flush_rmap_batch(tlb.batch[tlb.active], vma)
+        tlb_flush_rmap_batch(tlb, tlb.active, vma)
     tlb.delayed_rmap = False
 
 
-def tlb_flush_rmap_batch(batch: mmu_gather_batch, vma: vm_area_struct) -> None:
-    """tlb_flush_rmap_batch()."""
+def tlb_flush_rmap_batch(tlb: mmu_gather, number: u2, vma: vm_area_struct) -> None:
+    """tlb_flush_rmap_batch(), of batch ``number``."""
+    batch = tlb.batch[number]
     for i in range(batch.nr):
         enc = batch.encoded_pages[i]
         if enc.delay_rmap:
+            note_undelayed(enc.pfn, number)
             page_remove_rmap(pfn_to_page(enc.pfn), vma)
 
 
@@ -194,20 +262,22 @@ def tlb_batch_pages_flush(tlb: mmu_gather) -> None:
     """tlb_batch_pages_flush(): drop the references of all batches."""
     for number in range(MmuGather.batches):
         batch = tlb.batch[number]
-        if MmuGather.dirty_in_gather:
-            clean_and_free_pages_and_swap_cache(batch)
+        if MmuGather.dirty_in_gather or MmuGather.rmap_at_free:
+            clean_and_free_pages_and_swap_cache(batch, number)
         free_pages_and_swap_cache(batch)
+        empty(batch)
     tlb.active = 0
 
 
-def clean_and_free_pages_and_swap_cache(batch: mmu_gather_batch) -> None:
-    """The rejected RFC: what the flags ask for is done once the TLBs are flushed."""
+def clean_and_free_pages_and_swap_cache(batch: mmu_gather_batch, number: u2) -> None:
+    """The RFCs: what the flags ask for is done once the TLBs are flushed, with no lock."""
     for i in range(batch.nr):
         enc = batch.encoded_pages[i]
         page = pfn_to_page(enc.pfn)
         if enc.dirty:
             set_page_dirty(page)
         if enc.delay_rmap:
+            note_undelayed(enc.pfn, number)
             page_zap_pte_rmap(page)
 
 
@@ -215,6 +285,11 @@ def free_pages_and_swap_cache(batch: mmu_gather_batch) -> None:
     """free_pages_and_swap_cache() of mm/swap_state.c, with release_pages()."""
     for i in range(batch.nr):
         put_page(pfn_to_page(batch.encoded_pages[i].pfn))
+
+
+def empty(batch: mmu_gather_batch) -> None:
+    """There is room again, and what was there is no part of the state."""
+    for i in range(batch.nr):
         batch.encoded_pages[i] = encoded_page()
     batch.nr = 0
 
@@ -231,18 +306,3 @@ def tlb_finish_mmu(tlb: mmu_gather) -> None:
         tlb.cleared_ptes = True
     tlb_flush_mmu(tlb)
     dec_tlb_flush_pending(tlb.mm)
-
-
-def inc_tlb_flush_pending(mm: mm_struct) -> None:
-    """inc_tlb_flush_pending() of include/linux/mm_inline.h."""
-    atomic_inc(mm.tlb_flush_pending)
-
-
-def dec_tlb_flush_pending(mm: mm_struct) -> None:
-    """dec_tlb_flush_pending() of include/linux/mm_inline.h."""
-    atomic_dec_and_test(mm.tlb_flush_pending)
-
-
-def mm_tlb_flush_nested(mm: mm_struct) -> bool:
-    """mm_tlb_flush_nested() of include/linux/mm_inline.h."""
-    return atomic_read(mm.tlb_flush_pending) > 1

@@ -5,9 +5,16 @@ from __future__ import annotations
 from pagerace.lang import Ref, Struct, per_thread, u1
 from pagerace.machine.memory import pfn_t, ulong
 from pagerace.machine.pgtable import pte_pfn, pte_present, pte_slot, ptep_get
-from pagerace.mm.mm_types import vm_area_struct
+from pagerace.mm.mm_inline import (
+    FlushPending,
+    Pending,
+    mm_tlb_flush_pending,
+    pte_table_flush_pending,
+)
+from pagerace.mm.mm_types import pmd_t, vm_area_struct
 from pagerace.mm.pgtable import mm_find_pmd, pte_lockptr, pte_offset_map
 from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
+from pagerace.mm.tlb import flush_tlb_page
 
 PVMW_SYNC = 1
 
@@ -56,7 +63,16 @@ def map_pte(pvmw: page_vma_mapped_walk_t) -> bool:
     ptl = pte_lockptr(pvmw.vma.vm_mm, pmd)
     pvmw.ptl = ptl
     spin_lock(ptl)
+    if flush_is_pending(pvmw, pmd):
+        flush_tlb_page(pvmw.vma, pvmw.address)
     return True
+
+
+def flush_is_pending(pvmw: page_vma_mapped_walk_t, pmd: pmd_t) -> bool:
+    """Proposals: has the walker to flush what a zapper has cleared?  PTL held."""
+    if FlushPending.mkclean is Pending.MM:
+        return mm_tlb_flush_pending(pvmw.vma.vm_mm)
+    return FlushPending.mkclean is Pending.TABLE and pte_table_flush_pending(pmd)
 
 
 def check_pte(pvmw: page_vma_mapped_walk_t) -> bool:

@@ -6,7 +6,7 @@ the VMAs of the file could find anything.
 
 from __future__ import annotations
 
-from pagerace.lang import u2
+from pagerace.lang import Config, u2
 from pagerace.machine.pgtable import (
     pte_dirty,
     pte_mkclean,
@@ -20,6 +20,15 @@ from pagerace.mm.page_flags import folio_mapped, folio_test_locked, mapcount_dec
 from pagerace.mm.page_vma_mapped import PVMW_SYNC, page_vma_mapped_walk, walks
 from pagerace.mm.pgtable import ptep_clear_flush
 from pagerace.mm.rwsem import down_read, up_read
+
+
+class Mkclean(Config):
+    """``trust_mapcount``: folio_mkclean() does not look for what is not mapped.
+
+    That it should never trust it was one of the proposals of October 2022.
+    """
+
+    trust_mapcount: bool = True
 
 
 def page_add_file_rmap(page: folio, vma: vm_area_struct) -> None:
@@ -47,7 +56,7 @@ def folio_mkclean(folio: folio) -> u2:
     A folio without rmap is not looked for: no PTL is taken, and no zapper waited for.
     """
     assert folio_test_locked(folio), "folio_mkclean() wants the folio locked"
-    if not folio_mapped(folio):
+    if Mkclean.trust_mapcount and not folio_mapped(folio):
         return 0
     if folio.mapping is None:
         return 0

@@ -1,0 +1,72 @@
+"""What the checks want to know of a gather, which is private to the thread that has it.
+
+No kernel keeps such notes.  Each kind is made only where a protocol asks for it, and is
+no part of a state where none does.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import Array, Config, Struct, array, atomic, u2, u3
+from pagerace.machine.memory import Machine, pfn_t, ulong
+
+BATCHES_MAX = 4  # MmuGather.batches may not be more where delayed rmaps are noted
+
+
+class Notes(Config):
+    """``delayed``: rmaps that wait for a flush.  ``breaks``: whether a zap that stopped
+    had got anywhere.  ``unflushed``: cleared addresses whose flush is to come."""
+
+    delayed: bool = False
+    breaks: bool = False
+    unflushed: bool = False
+
+
+class gather_notes(Struct):
+    """``delayed[pfn]`` and ``in_batch[b]`` count queued pages that still have their rmap.
+
+    ``idle_break``: zap_pte_range() has dropped the PTL without having cleared an entry.
+    """
+
+    delayed: Array[u3] = array(lambda: Machine.frames)
+    in_batch: Array[u3] = array(BATCHES_MAX)
+    idle_break: bool
+    unflushed: Array[bool] = array(lambda: Machine.pages)
+
+
+notes = gather_notes()
+
+
+def note_delayed(pfn: pfn_t, batch: u2) -> None:
+    """A page was queued and its rmap kept."""
+    if Notes.delayed:
+        with atomic():
+            notes.delayed[pfn] += 1
+            notes.in_batch[batch] += 1
+
+
+def note_undelayed(pfn: pfn_t, batch: u2) -> None:
+    """Its rmap goes now.  Twice for one page is an error of its own: it wraps."""
+    if Notes.delayed:
+        with atomic():
+            notes.delayed[pfn] -= 1
+            notes.in_batch[batch] -= 1
+
+
+def note_break(addr: ulong, start: ulong) -> None:
+    """zap_pte_range() stops at ``addr``; this time it began at ``start``."""
+    if Notes.breaks and addr == start:
+        notes.idle_break = True
+
+
+def note_cleared(address: ulong) -> None:
+    """A PTE was cleared, and TLBs may have it yet."""
+    if Notes.unflushed:
+        notes.unflushed[address] = True
+
+
+def note_flushed(start: ulong, end: ulong) -> None:
+    """No TLB has these addresses as they were."""
+    if Notes.unflushed:
+        with atomic():
+            for address in range(start, end):
+                notes.unflushed[address] = False
