@@ -117,9 +117,10 @@ class Edits:
             force.visit(tree)
             return force.done
         done = False
+        dropped = _dropped(edit, tree, resolve)
         for body in _bodies(tree):
-            if edit.kind == "drop" and edit.first is not None:
-                kept = [s for s in body if not _is_call(s, edit.first, resolve)]
+            if edit.kind == "drop":
+                kept = [s for s in body if s not in dropped]
                 done = done or len(kept) != len(body)
                 body[:] = kept or [ast.copy_location(ast.Pass(), body[0])]
             elif edit.kind == "swap" and edit.first and edit.second:
@@ -130,6 +131,17 @@ class Edits:
                     body[i], body[j] = body[j], body[i]
                     done = True
         return done
+
+
+def _dropped(
+    edit: Edit, tree: ast.FunctionDef, resolve: Callable[[ast.expr], Any]
+) -> list[ast.stmt]:
+    """The statements that a ``drop`` leaves out."""
+    if edit.kind != "drop" or edit.first is None:
+        return []
+    found = [s for body in _bodies(tree) for s in body if _is_call(s, edit.first, resolve)]
+    found.sort(key=lambda statement: statement.lineno)
+    return found if edit.which is None else found[edit.which : edit.which + 1]
 
 
 def _is_call(node: ast.stmt, function: Function, resolve: Callable[[ast.expr], Any]) -> bool:

@@ -92,7 +92,8 @@ def violates(what: Function | str) -> Expect:
 class Edit:
     """One change to the source of ``inside``, made as it is compiled.
 
-    ``drop``: statements that call ``first`` are left out.  ``swap``: the statement that
+    ``drop``: statements that call ``first`` are left out, or only the one of them whose
+    number, from 0, is ``which``.  ``swap``: the statement that
     calls ``first`` changes places with the one that calls ``second``.  ``force``: the
     condition written ``condition`` is taken to be ``value``.
     """
@@ -103,11 +104,15 @@ class Edit:
     second: Function | None = None
     condition: str = ""
     value: bool = False
+    which: int | None = None
 
 
-def drop(inside: Function, call: Function) -> Edit:
-    """Leave out each statement of ``inside`` that calls ``call``."""
-    return Edit("drop", inside, first=call)
+def drop(inside: Function, call: Function, which: int | None = None) -> Edit:
+    """Leave out each statement of ``inside`` that calls ``call``, or only one of them.
+
+    ``which`` counts them from 0, in the order of their lines.
+    """
+    return Edit("drop", inside, first=call, which=which)
 
 
 def swap(inside: Function, first: Function, second: Function) -> Edit:

@@ -43,6 +43,7 @@ from pagerace.mm.rmap import page_add_file_rmap
 from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.spinlock import spin_is_locked
 from pagerace.mm.sync import vfs_fsync
+from pagerace.mm.truncate import truncate_setsize
 from pagerace.mm.vmscan import shrink_inactive_list
 
 
@@ -165,6 +166,11 @@ def writeback() -> None:
         vfs_fsync(mapping)
         end_fsync()
         shrink_inactive_list(mapping)
+
+
+def truncate() -> None:
+    """Thread: another process truncates the file to nothing."""
+    truncate_setsize(mapping)
 
 
 def user() -> None:

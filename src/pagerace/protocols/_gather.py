@@ -1,0 +1,78 @@
+"""What must hold of a gather, from the notes that are made of it (mm/notes.py)."""
+
+from __future__ import annotations
+
+from pagerace.lang import u3
+from pagerace.machine.memory import Machine
+from pagerace.mm.mm_types import mem_map
+from pagerace.mm.notes import notes
+from pagerace.mm.page_flags import folio_mapcount
+from pagerace.mm.spinlock import spin_is_locked
+from pagerace.protocols._dirty_tracking import ptes_of
+from pagerace.protocols._shared_file import mm
+
+
+def mapcount_covers_delayed() -> bool:
+    """T4-S4, the count: the PTEs and the delayed entries together never exceed it."""
+    for pfn in range(Machine.frames):
+        if folio_mapcount(mem_map[pfn]) < ptes_of(pfn) + notes.delayed[pfn]:
+            return False
+    return True
+
+
+def delayed_removed_under_ptl() -> bool:
+    """T4-S4, the moment: while nobody holds the PTL, no rmap waits to be removed."""
+    if spin_is_locked(mm.pmd.ptl):
+        return True
+    for pfn in range(Machine.frames):
+        if notes.delayed[pfn] != 0:
+            return False
+    return True
+
+
+def delayed_removed_once() -> bool:
+    """T4-S4, at the end: each delayed rmap was removed, and none of them twice."""
+    for pfn in range(Machine.frames):
+        if folio_mapcount(mem_map[pfn]) != ptes_of(pfn) or notes.delayed[pfn] != 0:
+            return False
+    return True
+
+
+def two_batches_at_most() -> bool:
+    """T4-S7: at most two batches contain delayed entries."""
+    batches: u3 = 0
+    for entries in notes.in_batch:
+        if entries != 0:
+            batches += 1
+    return batches <= 2
+
+
+def unmapped_at_the_end() -> bool:
+    """T4-P2: zap finishes, which the search looks at by itself, and has cleared it all."""
+    for address in range(Machine.pages):
+        if mm.pmd.table.pte[address].value.present:
+            return False
+    return True
+
+
+def zap_breaks_advance() -> bool:
+    """T4-P2, word for word: a zap that stops before its end has cleared something."""
+    return not notes.idle_break
+
+
+def no_remap_before_flush() -> bool:
+    """T4-B6, its condition: no entry is present again before what it was is flushed."""
+    for address in range(Machine.pages):
+        if notes.unflushed[address] and mm.pmd.table.pte[address].value.present:
+            return False
+    return True
+
+
+def a_delayed_rmap_waits() -> bool:
+    """Sometimes: a page is queued and has its rmap yet."""
+    return notes.delayed[0] != 0
+
+
+def two_batches_wait() -> bool:
+    """Sometimes: two batches contain delayed entries."""
+    return notes.in_batch[0] != 0 and notes.in_batch[1] != 0
