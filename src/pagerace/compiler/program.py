@@ -13,6 +13,7 @@ from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.compiler.fields import FieldError
 from pagerace.compiler.fold import fold
 from pagerace.compiler.functions import Scope
+from pagerace.compiler.gate import NotOneBlock, gate
 from pagerace.compiler.ir import BOOL, NONE, Code, Const, Process, Program, Property, Reg, Where
 from pagerace.compiler.kinds import describe, did_you_mean
 from pagerace.compiler.leaks import leak_property
@@ -159,11 +160,12 @@ class _Compilation:
             self._bounds(cpus),
         )
         self._initialise(program, setup)
+        questions = self._questions(program)
         here = Where(protocol.file, max(protocol.line, 1), 0, 1, "leak")
         leak = leak_property(self.memory, here)
         if leak is not None:
             program.properties.append(leak)
-        return self._finish(program)
+        return self._finish(program, questions)
 
     # -- steps ------------------------------------------------------------------
 
@@ -171,6 +173,7 @@ class _Compilation:
         protocol = self.protocol
         starts: list[Function] = [t.function for t in protocol.threads]
         starts += [protocol.setup] if protocol.setup is not None else []
+        starts += [protocol.schedulable] if protocol.schedulable is not None else []
         starts += [*protocol.always, *protocol.at_end, *protocol.sometimes]
         try:
             arguments = [a for t in protocol.threads for a in t.args]
@@ -263,11 +266,27 @@ class _Compilation:
             for family, values in zip(program.families, cells, strict=True):
                 family.initial = values
 
-    def _finish(self, program: Program) -> Program:
+    def _questions(self, program: Program) -> dict[int, Code]:
+        """What each thread asks before each of its steps, by the thread's number."""
+        function = self.protocol.schedulable
+        if function is None:
+            return {}
+        found: dict[int, Code] = {}
+        for process in program.processes:
+            if not process.agent:
+                code = found[process.index] = self._lower(function, process.index, process.cpu)
+                if code.result != BOOL:
+                    self._refuse("type-mismatch", f"{code.name}() must return bool", "")
+                self._refuse_effects(code, f"{code.name}()", (ir.Store, ir.Choose, ir.Wait))
+        return found
+
+    def _finish(self, program: Program, questions: dict[int, Code]) -> Program:
         for process in program.processes:
             promote(process.code, self.memory.private_cells(process.index))
             fold(process.code)
             process.points = points.place_points(process.code)
+            if process.index in questions:
+                self._gate(process, questions[process.index])
             self._refuse_unset(process, liveness.compute(process.code))
             footprint.compute(process.code)
         for prop in program.properties:
@@ -308,6 +327,18 @@ class _Compilation:
             message = f"{expected} is expected to be violated, and is no property of the claim"
             self._refuse("unknown-name", message, did_you_mean(expected, names))
             raise CompileError(self.diagnostics)
+
+    def _gate(self, process: Process, question: Code) -> None:
+        fold(question)
+        _drop_sections(question)
+        try:
+            gate(process.code, question)
+        except NotOneBlock:
+            self._refuse(
+                "unsupported-statement",
+                f"{question.name}() may not branch",
+                "return one expression without `and`, `or` or `if`",
+            )
 
     def _start(self, program: Program) -> None:
         """Local work up to the first point must succeed: no search could show it."""

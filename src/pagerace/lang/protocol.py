@@ -144,6 +144,7 @@ class Protocol:
 
     threads: tuple[Thread, ...]
     setup: Function | None = None
+    schedulable: Function | None = None
     always: tuple[Function, ...] = ()
     at_end: tuple[Function, ...] = ()
     sometimes: tuple[Function, ...] = ()
@@ -178,6 +179,7 @@ def protocol(
     *,
     threads: Sequence[Thread],
     setup: Function | None = None,
+    schedulable: Function | None = None,
     always: Sequence[Function] = (),
     at_end: Sequence[Function] = (),
     sometimes: Sequence[Function] = (),
@@ -190,7 +192,9 @@ def protocol(
 ) -> Protocol:
     """Describe a claim.
 
-    ``setup`` runs first, alone.  ``always`` must hold in every state, ``at_end`` in
+    ``setup`` runs first, alone.  ``schedulable`` tells whether the thread that asks may take
+    its next step: threads that share a CPU do not run at once.  Agents always may.
+    ``always`` must hold in every state, ``at_end`` in
     every state in which all threads have returned; each ``sometimes`` must hold in at
     least one state.  ``config`` binds compile-time parameters.  ``kernel`` is the file
     and function of the kernel, ``commit`` the commit that settled the matter.
@@ -205,6 +209,7 @@ def protocol(
     return Protocol(
         threads=tuple(threads),
         setup=setup,
+        schedulable=schedulable,
         always=tuple(always),
         at_end=tuple(at_end),
         sometimes=tuple(sometimes),

@@ -8,13 +8,16 @@ from pagerace.lang import (
     Struct,
     atomic,
     bug_on,
+    choose,
     per_thread,
     pool,
     smp_processor_id,
+    thread_index,
     u2,
     u8,
     wait_until,
 )
+from pagerace.machine.cpu import cpus
 from pagerace.machine.irq import irqs_disabled
 from pagerace.machine.memory import Machine
 
@@ -22,11 +25,13 @@ from pagerace.machine.memory import Machine
 class Sched(Config):
     """How the kernel is built, and what the scheduler does.
 
-    ``smp``: CONFIG_SMP.  ``ticks``: the scheduler wants the CPU at any time, and code that
+    ``smp``: CONFIG_SMP; without it the kernel is preemptible, and threads 0 to ``tasks`` - 1
+    share CPU 0.  ``ticks``: the scheduler wants the CPU at any time, and code that
     asks need_resched() sees that.
     """
 
     smp: bool = True
+    tasks: int = 1
     ticks: bool = False
 
 
@@ -49,6 +54,17 @@ class task_struct(Struct):
     held_locks: u8
 
 
+class rq(Struct):
+    """struct rq of the only CPU of a kernel without CONFIG_SMP.
+
+    ``curr``: the thread that runs.  ``preempt_off``: its preempt_count is not 0.
+    """
+
+    curr: u2
+    preempt_off: bool
+
+
+runqueue = rq()
 tasks = per_thread(task_struct)
 thread_infos: Pool[thread_info] = pool(thread_info, lambda: Machine.cpus)
 
@@ -56,11 +72,15 @@ thread_infos: Pool[thread_info] = pool(thread_info, lambda: Machine.cpus)
 def preempt_disable() -> None:
     """preempt_disable(): no sleep from here on."""
     tasks.current.preempt_count += 1
+    if not Sched.smp and tasks.current.preempt_count == 1:
+        runqueue.preempt_off = True
 
 
 def preempt_enable() -> None:
     """preempt_enable()."""
     tasks.current.preempt_count -= 1
+    if not Sched.smp and tasks.current.preempt_count == 0:
+        runqueue.preempt_off = False
 
 
 def might_sleep() -> None:
@@ -87,3 +107,23 @@ def scheduler_tick() -> None:
         with atomic():
             wait_until(not info.need_resched)
             info.need_resched = True
+
+
+def schedulable() -> bool:
+    """Is it the thread that asks which CPU 0 runs?"""
+    return runqueue.curr == thread_index()
+
+
+def preempt_schedule_irq() -> None:
+    """Agent: preempt_schedule_irq() of kernel/sched/core.c: CPU 0 runs another thread.
+
+    It comes from an interrupt, where the preempt_count allows it.  A thread that waits for
+    something gives way here too.  Within one mm, and to a kernel thread, which has none, the
+    switch leaves the TLB as it is.
+    """
+    while True:
+        with atomic():
+            following: u2 = u2(choose(Sched.tasks))
+            wait_until(not runqueue.preempt_off and not cpus[0].interrupts_off)
+            wait_until(following != runqueue.curr)
+            runqueue.curr = following

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pagerace.lang import Struct, atomic, smp_store_release, wait_until
 from pagerace.mm.lockdep import LockClass, lock_acquire, lock_release, lockdep_map
-from pagerace.mm.sched import preempt_disable, preempt_enable
+from pagerace.mm.sched import Sched, preempt_disable, preempt_enable
 
 
 class spinlock_t(Struct):
@@ -20,11 +20,17 @@ def spin_lock_init(lock: spinlock_t, key: LockClass) -> None:
 
 
 def spin_lock(lock: spinlock_t) -> None:
-    """spin_lock()."""
+    """spin_lock().
+
+    Without CONFIG_SMP it is preempt_disable(), and nobody ever has to wait; the variable is
+    there for CONFIG_DEBUG_SPINLOCK (include/linux/spinlock_up.h).
+    """
     preempt_disable()
     lock_acquire(lock.dep_map.key)
     with atomic():
-        wait_until(not lock.locked)
+        if Sched.smp:
+            wait_until(not lock.locked)
+        assert not lock.locked, "a spinlock is held by a task that was preempted"
         lock.locked = True
 
 

@@ -175,11 +175,12 @@ def truncate() -> None:
 
 def user() -> None:
     """Thread: stores, until it has done them all or is killed by a signal."""
-    for count in range(Work.stores):
+    for _ in range(Work.stores):
         for page in range(Machine.pages):
             if not user_store(mm, page):
                 return
-            logs[smp_processor_id()].stored[page] = count + 1
+            with atomic():
+                logs[smp_processor_id()].stored[page] += 1
 
 
 def newest(index: ulong) -> version_t:

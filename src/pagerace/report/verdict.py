@@ -28,6 +28,7 @@ SENTENCES = {
     "use-after-free": "an object is used that is not allocated",
     "double-free": "an object is freed that is not allocated",
     "leak": "an object stays allocated that nothing refers to",
+    "bad-page-cache": "a folio leaves the page cache while it is mapped",
     "bad-page-state": "a page is freed that is still in use",
     "counter-below-zero": "a counter is taken below zero",
     "counter-overflow": "a counter grows out of its range",
