@@ -223,6 +223,9 @@ class Tall(Struct):
 
 
 tall = Tall()
+one_cpu = protocol(
+    threads=[thread(increment, cpu=0), thread(increment, cpu=0)], at_end=[no_lost_update]
+)
 # More states than any test waits for.
 endless_work = protocol(threads=[thread(climb, index, cpu=index) for index in range(6)])
 

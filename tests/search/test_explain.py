@@ -23,6 +23,13 @@ WHY = {
         "If CPU0 runs both without CPU1 in between, the property holds "
         "(nearest passing execution).",
     ],
+    "one_cpu": [
+        "increment#2 on CPU0 wrote counter.value: 0 -> 1 (samples.py:N) between increment "
+        "on CPU0's load of counter.value (samples.py:N) and store to counter.value "
+        "(samples.py:N).",
+        "If increment on CPU0 runs both without increment#2 on CPU0 in between, the property "
+        "holds (nearest passing execution).",
+    ],
     "deadlock": [
         "CPU1 wrote second.taken: false -> true (samples.py:N) between CPU0's store to "
         "first.taken (samples.py:N) and store to second.taken (samples.py:N); in the end "

@@ -68,14 +68,17 @@ def reachable(
                 for method in (vars(cls).get("__enter__"), vars(cls).get("__exit__"))
                 if isinstance(method, types.FunctionType)
             )
-    for value in values:
+    def global_name(value: Any, otherwise: str) -> str:
         known = (n for f in seen for n, g in f.__globals__.items() if g is value)
-        note(next(known, f"argument{len(objects)}"), value, ())
+        return next(known, otherwise)
+
+    for value in values:
+        note(global_name(value, f"argument{len(objects)}"), value, ())
     for name, value in parts:  # last, when what they are parts of has its own name
         home: Any = value
         while (above := home_of(home)) is not None:
             home = above[0]
-        note(name, home, ())
+        note(global_name(home, name), home, ())
     unique: dict[str, GlobalObject] = {}
     for name, value in objects.values():
         while name in unique:

@@ -179,12 +179,13 @@ class Explainer:
     # -- words ------------------------------------------------------------------------
 
     def _who(self, process: int) -> str:
-        """``CPU1``, or for an agent ``CPU1's tlb_evict``."""
+        """``CPU1``; where a CPU has several, ``zap on CPU1``, ``zap#2 on CPU1``."""
         item = self.program.processes[process]
         alone = sum(p.cpu == item.cpu and not p.agent for p in self.program.processes) == 1
         if alone and not item.agent:
             return f"CPU{item.cpu}"
-        return f"{item.name} on CPU{item.cpu}"
+        name = item.label.partition(".")[2] or item.name
+        return f"{name} on CPU{item.cpu}"
 
     def _did(self, access: _Access, telling: Telling | None = None) -> str:
         event = access.event
