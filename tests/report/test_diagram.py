@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pagerace import search
 from pagerace.report.calls import moments_of
 from pagerace.report.diagram import COMMENT, COMMIT, diagram, wrap
 from pagerace.report.execution import Execution, Process, Step, Violation
 from pagerace.report.story import tell
 from tests.report import samples
 from tests.report.samples import event
+from tests.search import samples as programs
 
 ALL = [samples.madvise_against_numa, samples.three_cpus, samples.deadlock, samples.many_cpus]
 
@@ -166,3 +168,10 @@ def test_what_failed_is_said_once() -> None:
     process = Process(0, "one", "0", 0)
     drawn = diagram(_execution([Step(0, [], [found])], [process], violation)).splitlines()
     assert [line.strip() for line in drawn[-2:]] == ["index out of range: 2", "^" * 21]
+
+
+def test_threads_that_share_a_cpu_are_told_apart(snapshot: object) -> None:
+    """One column, and a heading wherever another thread goes on in it."""
+    execution = search.check(programs.program("one_cpu")).execution
+    assert execution is not None
+    assert diagram(execution) == snapshot

@@ -223,6 +223,7 @@ class _Teller:
         self.headed: set[Call] = set()
         self.last_process: dict[int, int] = {}
         self.thread_depth: dict[int, int] = {}
+        self.entered: set[int] = set()
 
     def tell(self) -> list[Line]:
         for moment in self.shown:
@@ -249,15 +250,27 @@ class _Teller:
             self._add(base + self.shape.depth(moment.call), texts, moment)
 
     def _enter_process(self, process: Process, step: int) -> int:
-        """Head the lines of an agent with its name; returns the depth to add."""
+        """Head the lines of an agent with its name; returns the depth to add.
+
+        So are those of a thread that goes on where others run on the same CPU.
+        """
         cpu = process.cpu
         depth = self.thread_depth.get(cpu, 0) if process.agent else 0
         changed = self.last_process.get(cpu) != process.index
         self.last_process[cpu] = process.index
-        if process.agent and changed:
-            heading = [f"<{process.name}>"]
-            self.lines.append(Line(cpu, depth, heading, step, process.index))
+        name = process.name if process.agent else self._goes_on(process)
+        if changed and name:
+            self.lines.append(Line(cpu, depth, [f"<{name}>"], step, process.index))
+        self.entered.add(process.index)
         return depth
+
+    def _goes_on(self, process: Process) -> str:
+        """The thread's name where its CPU has several, unless its function says it."""
+        others = (p for p in self.execution.processes if p.cpu == process.cpu and not p.agent)
+        if sum(1 for _ in others) == 1:
+            return ""
+        name = process.label.partition(".")[2] or process.name
+        return name if process.index in self.entered or name != process.name else ""
 
     def _add(self, depth: int, texts: list[str], moment: Moment, inside: int = 0) -> None:
         process = self.execution.processes[moment.process]
