@@ -64,6 +64,8 @@ class Builder:
         self.function = ""
         self.caller: Where | None = None
         self.current = self.new_block()
+        self.unreached = -1  # the last block to which nothing leads
+        self.places: dict[ast.AST, Where] = {}  # told so far, for the same caller
 
     # -- blocks and registers ---------------------------------------------------
 
@@ -78,7 +80,9 @@ class Builder:
     def end(self, terminator: ir.Terminator, then: int | None = None) -> None:
         """End the current block; go on in ``then``, or in a block nothing reaches."""
         self.code.blocks[self.current].terminator = terminator
-        self.current = self.new_block() if then is None else then
+        if then is None:
+            then = self.unreached = self.new_block()
+        self.current = then
 
     def jump(self, target: int, then: int | None = None) -> None:
         self.end(Jump(target), then)
@@ -91,12 +95,17 @@ class Builder:
         return Reg(len(self.code.registers) - 1, scalar)
 
     def where(self, node: ast.AST) -> Where:
+        known = self.places.get(node)
+        if known is not None:
+            return known
         line = getattr(node, "lineno", 1)
         column = getattr(node, "col_offset", 0)
         end = getattr(node, "end_col_offset", column + 1)
         if getattr(node, "end_lineno", line) != line:
             end = column + 1
-        return Where(self.file, line, column, end, self.function, self.caller)
+        place = Where(self.file, line, column, end, self.function, self.caller)
+        self.places[node] = place
+        return place
 
     def fail(
         self, node: ast.AST, slug: str, message: str, *, label: str = "", help: str = ""
@@ -123,10 +132,11 @@ class Builder:
         """An operation, done now where all operands are constants."""
         operation = ops.TABLE[name]
         first = args[0].type
-        result = {"same": first, "bool": BOOL}.get(operation.result) or to
+        result = BOOL if operation.result == "bool" else to
+        result = first if operation.result == "same" else result
         assert result is not None, name
-        if all(isinstance(arg, Const) for arg in args):
-            values = [arg.value for arg in args if isinstance(arg, Const)]
+        values = [arg.value for arg in args if isinstance(arg, Const)]
+        if len(values) == len(args):
             return Const(ops.wrap(result, operation.meaning(first, *values)), result)
         folded = self._simplify(name, args, result)
         if folded is not None:
@@ -136,15 +146,13 @@ class Builder:
         return destination
 
     def _simplify(self, name: str, args: tuple[Operand, ...], result: Scalar) -> Operand | None:
-        if name in ("add", "or", "xor", "shl", "shr", "sub") and args[1] == Const(
-            0, args[1].type
-        ):
+        if name == "convert":
+            return args[0] if args[0].type == result else None
+        if name in ("add", "or", "xor", "shl", "shr", "sub") and _is(args[1], 0):
             return args[0]
-        if name in ("add", "or") and args[0] == Const(0, args[0].type):
+        if name in ("add", "or") and _is(args[0], 0):
             return args[1]
-        if name == "mul" and args[1] == Const(1, args[1].type):
-            return args[0]
-        if name == "convert" and args[0].type == result:
+        if name == "mul" and _is(args[1], 1):
             return args[0]
         return None
 
@@ -272,3 +280,8 @@ class Builder:
         wide = self.op(node, "convert", base, to=scalar)
         product = self.op(node, "mul", wide, Const(length, scalar))
         return self.op(node, "add", product, self.op(node, "convert", element, to=scalar))
+
+
+def _is(operand: Operand, value: int) -> bool:
+    """Is it this constant?"""
+    return isinstance(operand, Const) and operand.value == value

@@ -19,7 +19,7 @@ from pagerace.compiler.kinds import describe, did_you_mean
 from pagerace.compiler.liveness import successors
 from pagerace.compiler.loops import Loops
 from pagerace.compiler.memory import Memory, may_be_none
-from pagerace.compiler.source import Edits, call_as_written
+from pagerace.compiler.source import Edits, call_as_written, stores
 
 
 @dataclass
@@ -139,12 +139,13 @@ class Functions(Loops, Calls):
             self.file,
             self.function,
             self.caller,
+            self.places,
             getattr(self, "tree", None),
         )
         self.stack.append(function)
         self.globals, self.variables = function.__globals__, {}
         self.file, self.function = function.__code__.co_filename, function.__name__
-        self.caller = caller
+        self.caller, self.places = caller, {}
         try:
             self.tree = self.edits.tree(function)
             yield self.tree
@@ -157,6 +158,7 @@ class Functions(Loops, Calls):
                 self.file,
                 self.function,
                 self.caller,
+                self.places,
                 self.tree,
             ) = saved
 
@@ -185,12 +187,13 @@ class Functions(Loops, Calls):
 
     @contextmanager
     def _signature_place(self, function: types.FunctionType) -> Any:
-        saved = (self.file, self.function)
+        saved = (self.file, self.function, self.places)
         self.file, self.function = function.__code__.co_filename, function.__name__
+        self.places = {}
         try:
             yield
         finally:
-            self.file, self.function = saved
+            self.file, self.function, self.places = saved
 
     def _bind(
         self, node: ast.Call, function: types.FunctionType, parameters: list[tuple[str, Scalar]]
@@ -230,7 +233,7 @@ class Functions(Loops, Calls):
         operands: list[Operand],
     ) -> None:
         """A parameter is its argument's value; a copy only where it is assigned to."""
-        changed = assigned_names(tree)
+        changed = stores(tree)
         for (name, scalar), operand in zip(parameters, operands, strict=True):
             if name in changed:
                 variable = self.register(scalar, name)
@@ -269,6 +272,8 @@ class Functions(Loops, Calls):
 
     def _falls_through(self, start: int) -> bool:
         """Is the end of the body reached from its ``start``?  By the graph, not the text."""
+        if self.current == self.unreached:
+            return False
         reached = {start}
         pending = [start]
         while pending:
@@ -290,12 +295,3 @@ class Functions(Loops, Calls):
         destination = None if result == NONE else self.register(result)
         self.emit(ir.Call(destination, function.__name__, tuple(operands), self.where(node)))
         return Static(None) if destination is None else destination
-
-
-def assigned_names(tree: ast.AST) -> set[str]:
-    """Names that are assigned to somewhere inside."""
-    return {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }

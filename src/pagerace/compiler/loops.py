@@ -10,6 +10,7 @@ from pagerace.compiler.builder import Elements, Literal, Static, Value
 from pagerace.compiler.expressions import Expressions
 from pagerace.compiler.ir import INT, Const, Operand, Reg, Scalar
 from pagerace.compiler.kinds import is_plain, limits, plain, smallest
+from pagerace.compiler.source import stores
 from pagerace.lang.structures import Pool, resolve_length
 
 
@@ -161,21 +162,9 @@ class Loops(Expressions):
 
         self._counted(node, counter, first, limit, step, target)
 
-    def _stored_names(self, node: ast.For) -> set[str]:
-        return {
-            part.id
-            for statement in node.body
-            for part in ast.walk(statement)
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-        }
-
     def _is_set_here_alone(self, name: str) -> bool:
         """Is this loop all that gives the variable a value in the function?"""
-        stores = (
-            isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store)
-            for part in ast.walk(self.tree)
-        )
-        return sum(stores) == 1
+        return stores(self.tree)[name] == 1
 
     def _straight(self, node: ast.For, name: str, start: int, rounds: int) -> None:
         """A loop of one round at most is no loop."""
@@ -211,7 +200,7 @@ class Loops(Expressions):
     def _needs_own_counter(self, node: ast.For, name: str) -> bool:
         """Is the loop variable changed in the loop, or read after it?"""
         inside = {id(part) for part in ast.walk(node)}
-        if name in self._stored_names(node):
+        if any(name in stores(statement) for statement in node.body):
             return True
         # What another loop over the same name reads is that loop's own.
         own = set(inside)

@@ -12,10 +12,11 @@ from typing import Any
 from pagerace.compiler import ir
 from pagerace.compiler.builder import Literal, Place, Skip, Static, Value
 from pagerace.compiler.expressions import Poison
-from pagerace.compiler.functions import Functions, assigned_names
+from pagerace.compiler.functions import Functions
 from pagerace.compiler.ir import INT, NONE, Const, Operand, Reg, Scalar
 from pagerace.compiler.kinds import describe, is_plain
 from pagerace.compiler.operators import ARITHMETIC
+from pagerace.compiler.source import stores
 from pagerace.lang.flow import atomic
 from pagerace.lang.structures import Struct
 
@@ -47,7 +48,7 @@ class Lowerer(Functions):
             try:
                 self.statement(statement)
             except Skip:
-                for name in assigned_names(statement):
+                for name in stores(statement):
                     self.variables.setdefault(name, Poison())
 
     def statement(self, node: ast.stmt) -> None:
@@ -132,20 +133,12 @@ class Lowerer(Functions):
             )
         operand = self.as_operand(source, value, INT)
         scalar = operand.type
-        if is_plain(scalar) and (isinstance(value, Literal) or self._assigned_again(target.id)):
+        assigned_again = stores(self.tree)[target.id] > 1  # then it needs room for any int
+        if is_plain(scalar) and (isinstance(value, Literal) or assigned_again):
             scalar = INT if scalar.bits <= INT.bits else Scalar(64, signed=True, cls=int)
             operand = self.op(source, "convert", operand, to=scalar)
         self.variables[target.id] = self.register(scalar, target.id)
         self.assign(target, self.variables[target.id], operand)
-
-    def _assigned_again(self, name: str) -> bool:
-        """Is a local assigned to more than once?  Then it needs room for any int."""
-        stores = (
-            node.id == name and isinstance(node.ctx, ast.Store)
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.Name)
-        )
-        return sum(stores) > 1
 
     def _assign_place(self, target: ast.expr, value: Value, source: ast.expr) -> None:
         if not isinstance(value, (Literal, Static)):

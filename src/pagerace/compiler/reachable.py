@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pagerace.compiler.fields import lengths_of, referent
@@ -31,6 +31,7 @@ def reachable(
     objects: dict[int, tuple[str, GlobalObject]] = {}
     parts: list[tuple[str, Any]] = []
     modules: set[types.ModuleType] = set()
+    scopes: set[int] = set()  # globals of modules whose locks have been looked for
     pending = list(functions)
 
     def note(name: str, value: Any, names: Iterable[str]) -> None:
@@ -62,12 +63,10 @@ def reachable(
         names = _names(function.__code__)
         for name in names:
             note(name, function.__globals__.get(name), names)
-        for cls in _guard_classes(function):
-            pending.extend(
-                method
-                for method in (vars(cls).get("__enter__"), vars(cls).get("__exit__"))
-                if isinstance(method, types.FunctionType)
-            )
+        if id(function.__globals__) not in scopes:
+            scopes.add(id(function.__globals__))
+            pending.extend(_guards(function.__globals__))
+
     def global_name(value: Any, otherwise: str) -> str:
         known = (n for f in seen for n, g in f.__globals__.items() if g is value)
         return next(known, otherwise)
@@ -95,8 +94,8 @@ def _names(code: types.CodeType) -> list[str]:
     return names
 
 
-def _guard_classes(function: Function) -> list[type]:
-    """Structures with ``__enter__`` that are reachable from a function's annotations."""
+def _guards(scope: dict[str, Any]) -> Iterator[Function]:
+    """``__enter__`` and ``__exit__`` of the structures that a module's globals lead to."""
     found: dict[type, None] = {}
 
     def visit(hint: Any) -> None:
@@ -106,9 +105,12 @@ def _guard_classes(function: Function) -> list[type]:
             for name, inner in field_types(cls).items():
                 visit(lengths_of(cls, name, inner)[1])
 
-    for value in function.__globals__.values():
+    for value in scope.values():
         if isinstance(value, type) and issubclass(value, Struct):
             visit(value)
         elif isinstance(value, (Struct, Pool, PerThread)):
             visit(type(value) if isinstance(value, Struct) else value.cls)
-    return [cls for cls in found if "__enter__" in vars(cls)]
+    for cls in found:
+        methods = vars(cls).get("__enter__"), vars(cls).get("__exit__")
+        if methods[0] is not None:
+            yield from (m for m in methods if isinstance(m, types.FunctionType))

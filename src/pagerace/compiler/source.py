@@ -6,7 +6,8 @@ import ast
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,18 @@ def parse_file(path: str, stamp: float) -> tuple[ast.Module, dict[int, ast.Funct
     tree = ast.parse(Path(path).read_text(encoding="utf-8"), path)
     functions = {
         node.lineno if not node.decorator_list else node.decorator_list[0].lineno: node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef)
+        for node in _definitions(tree)
     }
     return tree, functions
+
+
+def _definitions(node: ast.AST) -> Iterator[ast.FunctionDef]:
+    """The functions inside, at any depth; no expression holds one."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef):
+            yield child
+        if not isinstance(child, ast.expr):
+            yield from _definitions(child)
 
 
 def stamp_of(path: str) -> float:
@@ -80,6 +89,16 @@ def calls(node: ast.AST, function: Function, resolve: Callable[[ast.expr], Any])
     """Does a statement call ``function``, itself or in a nested expression?"""
     return any(
         isinstance(part, ast.Call) and resolve(part.func) is function for part in ast.walk(node)
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def stores(tree: ast.AST) -> Counter[str]:
+    """How often each name is assigned to inside a tree that changes no more."""
+    return Counter(
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     )
 
 
@@ -176,6 +195,7 @@ class _Force(ast.NodeTransformer):
 CALL_WIDTH_MAX = 40  # of a call in a diagram; a longer one is named without arguments
 
 
+@functools.lru_cache(maxsize=4096)
 def call_as_written(node: ast.Call, function: Function) -> str:
     """``spin_lock(pmd.ptl)``: what a diagram calls this call."""
     parts = [*map(ast.unparse, node.args)]
