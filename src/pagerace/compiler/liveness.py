@@ -79,6 +79,35 @@ def successors(terminator: Terminator) -> tuple[int, ...]:
     return ()
 
 
+def members(mask: int) -> list[int]:
+    """The positions of the bits of ``mask`` that are 1."""
+    found: list[int] = []
+    while mask:
+        low = mask & -mask
+        found.append(low.bit_length() - 1)
+        mask ^= low
+    return found
+
+
+def blocks_in_order(code: Code) -> list[int]:
+    """Blocks that can run, each before its successors except around a loop."""
+    finished: list[int] = []
+    seen = {0}
+    stack = [(0, iter(successors(code.blocks[0].terminator)[::-1]))]
+    while stack:
+        number, following = stack[-1]
+        for successor in following:
+            if successor not in seen:
+                seen.add(successor)
+                inner = successors(code.blocks[successor].terminator)[::-1]
+                stack.append((successor, iter(inner)))
+                break
+        else:
+            finished.append(number)
+            stack.pop()
+    return finished[::-1]
+
+
 def compute(code: Code) -> list[Reg]:
     """Fill ``Point.live`` of each block that has a point, in order of register number.
 
@@ -139,12 +168,12 @@ def _effects(block: Block, *, notes: bool) -> list[tuple[int, int, bool]]:
     """(written mask, read mask, matters only if the written is live), from the end up."""
     effects: list[tuple[int, int, bool]] = []
     for instruction in reversed(block.instructions):
-        if isinstance(instruction, Note) and not notes:
+        kind = type(instruction)
+        if kind is Note and not notes:
             continue
         target = destination(instruction)
         written = 0 if target is None else 1 << target.number
-        pure = isinstance(instruction, (Op, Lookup))
-        effects.append((written, _mask(operands(instruction)), pure))
+        effects.append((written, _mask(operands(instruction)), kind is Op or kind is Lookup))
     return effects
 
 
@@ -188,6 +217,6 @@ def _mask(args: tuple[Operand, ...]) -> int:
 
 def _registers(code: Code, mask: int) -> Iterator[Reg]:
     """The registers of a mask.  One of no bits holds nothing and is left out."""
-    for number, scalar in enumerate(code.registers):
-        if mask >> number & 1 and scalar.bits > 0:
-            yield Reg(number, scalar)
+    for number in members(mask):
+        if code.registers[number].bits > 0:
+            yield Reg(number, code.registers[number])

@@ -7,7 +7,6 @@ atomic section has one point, at its start, if it holds any of these.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 from pagerace.compiler.ir import (
@@ -30,7 +29,7 @@ from pagerace.compiler.ir import (
     Wait,
     Where,
 )
-from pagerace.compiler.liveness import remove_unused, successors
+from pagerace.compiler.liveness import blocks_in_order, remove_unused, successors
 from pagerace.compiler.simplify import recompute, simplify
 
 
@@ -287,42 +286,23 @@ def _merge(code: Code) -> None:
     """Append each block to its only predecessor, if that jumps and no point is between."""
     entered = [0] * len(code.blocks)
     entered[0] = 1
-    for number in _order(code):
+    for number in blocks_in_order(code):
         for successor in successors(code.blocks[number].terminator):
             entered[successor] += 1
-    for number in _order(code):
+    for number in blocks_in_order(code):
         block = code.blocks[number]
         while isinstance(block.terminator, Jump):
             target = block.terminator.target
             following = code.blocks[target]
             if target == number or entered[target] > 1 or following.point is not None:
                 break
-            block.instructions = block.instructions + following.instructions
+            block.instructions += following.instructions
             block.terminator = following.terminator
 
 
 def _renumber(code: Code) -> None:
-    order = list(_order(code))
+    order = blocks_in_order(code)
     numbers = {old: new for new, old in enumerate(order)}
     code.blocks = [code.blocks[old] for old in order]
     for block in code.blocks:
         block.terminator = _retarget(block.terminator, numbers)
-
-
-def _order(code: Code) -> Iterator[int]:
-    """Blocks that can run, each before its successors except around a loop."""
-    finished: list[int] = []
-    seen = {0}
-    stack = [(0, iter(successors(code.blocks[0].terminator)[::-1]))]
-    while stack:
-        number, following = stack[-1]
-        for successor in following:
-            if successor not in seen:
-                seen.add(successor)
-                inner = successors(code.blocks[successor].terminator)[::-1]
-                stack.append((successor, iter(inner)))
-                break
-        else:
-            finished.append(number)
-            stack.pop()
-    return reversed(finished)

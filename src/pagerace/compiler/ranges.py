@@ -10,8 +10,18 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from pagerace.compiler import ops
-from pagerace.compiler.ir import Choose, Code, Const, Instruction, Lookup, Op, Operand, Scalar
-from pagerace.compiler.liveness import destination, live_at_entry
+from pagerace.compiler.ir import (
+    Choose,
+    Code,
+    Const,
+    Instruction,
+    Lookup,
+    Op,
+    Operand,
+    Reg,
+    Scalar,
+)
+from pagerace.compiler.liveness import destination, live_at_entry, members, operands
 
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
@@ -20,26 +30,42 @@ Interval: TypeAlias = tuple[int, int]  # the least and the greatest, both possib
 _ROUNDS_MAX = 4  # after which what still grows may be anything, as a loop counter
 
 
-def intervals(code: Code) -> list[Interval | None]:
-    """The interval of each register; None for one that is never written."""
+def intervals(code: Code, unset: int | None = None) -> list[Interval | None]:
+    """The interval of each register; None for one that is never written.
+
+    ``unset`` is the mask of those live at the start, if the caller has it.
+    """
     found: list[Interval | None] = [None] * len(code.registers)
-    unset = live_at_entry(code)[0]  # read before it is written: 0, or an argument
-    for number, scalar in enumerate(code.registers):
-        if unset >> number & 1:
-            found[number] = (0, 0)
-        if any(parameter.number == number for parameter in code.parameters):
-            found[number] = _whole(scalar)
+    for number in members(live_at_entry(code)[0] if unset is None else unset):
+        found[number] = (0, 0)  # read before it is written: 0, or an argument
+    for parameter in code.parameters:
+        found[parameter.number] = _whole(parameter.type)
     instructions = [
         i for block in code.blocks for i in block.instructions if destination(i) is not None
     ]
+    readers = _readers(instructions)
+    stale = [True] * len(instructions)  # something that it reads has grown since
+    turn = 0
     # From round _ROUNDS_MAX on a register that grows is anything, and grows no more.
-    for turn in range(_ROUNDS_MAX + len(found) + 1):
-        changed = False
-        for instruction in instructions:
-            changed |= _widen(code, found, instruction, turn)
-        if not changed:
-            return found
-    raise AssertionError("an interval that is everything cannot grow")
+    while any(stale):
+        for index, instruction in enumerate(instructions):
+            if stale[index]:
+                stale[index] = False
+                grown = _widen(code, found, instruction, turn)
+                for reader in readers.get(grown, ()):
+                    stale[reader] = True
+        turn += 1
+    return found
+
+
+def _readers(instructions: list[Instruction]) -> dict[int, list[int]]:
+    """Register number -> the positions of the instructions that read it."""
+    readers: dict[int, list[int]] = {}
+    for index, instruction in enumerate(instructions):
+        for operand in operands(instruction):
+            if isinstance(operand, Reg):
+                readers.setdefault(operand.number, []).append(index)
+    return readers
 
 
 def interval(found: list[Interval | None], operand: Operand) -> Interval:
@@ -69,17 +95,17 @@ def decided(name: str, type: Scalar, a: Interval, b: Interval) -> int | None:
 
 def _widen(
     code: Code, found: list[Interval | None], instruction: Instruction, turn: int
-) -> bool:
-    """Let the destination also hold what this gives; True if that is new."""
+) -> int:
+    """Let the destination also hold what this gives; its number if that is new, or -1."""
     target = destination(instruction)
     assert target is not None
     new = _result(found, instruction, target.type)
     old = found[target.number]
     if new is None or (old is not None and old[0] <= new[0] and new[1] <= old[1]):
-        return False
+        return -1
     both = new if old is None else (min(old[0], new[0]), max(old[1], new[1]))
     found[target.number] = both if turn < _ROUNDS_MAX else _whole(code.registers[target.number])
-    return True
+    return target.number
 
 
 def _result(
@@ -94,11 +120,13 @@ def _result(
         return _whole(type) if signed or not greatest else (0, greatest - 1)
     if not isinstance(instruction, Op):
         return _whole(type)
+    args: list[Interval] = []
     for arg in instruction.args:
-        if not isinstance(arg, Const) and found[arg.number] is None:
+        known = (arg.value, arg.value) if isinstance(arg, Const) else found[arg.number]
+        if known is None:
             return None
+        args.append(known)
     rule = _RULES.get(instruction.name)
-    args = [interval(found, arg) for arg in instruction.args]
     if rule is None or not _counts_up(instruction.args[0].type, *args):
         return _whole(type)
     low, high = rule(*args)

@@ -12,10 +12,10 @@ from typing import Any
 
 from pagerace.compiler import ir, ops
 from pagerace.compiler.ir import Code, Const, Operand, Reg, Scalar
-from pagerace.compiler.liveness import operands
+from pagerace.compiler.liveness import members, operands
 from pagerace.compiler.native import text
 from pagerace.compiler.native.cells import known_index
-from pagerace.compiler.native.flow import Flow, members
+from pagerace.compiler.native.flow import Flow
 from pagerace.compiler.native.text import I64, Builder, Module, Type, Value
 
 

@@ -30,16 +30,6 @@ class Flow:
     counted: set[int] = field(default_factory=set[int])
 
 
-def members(mask: int) -> list[int]:
-    """The positions of the bits of ``mask`` that are 1."""
-    found: list[int] = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found
-
-
 def analyse(
     roots: Sequence[int],
     successors: Callable[[int], Sequence[int]],

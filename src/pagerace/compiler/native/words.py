@@ -6,9 +6,9 @@ from pagerace.compiler import ir
 from pagerace.compiler.interpreter import BLOCKS_MAX
 from pagerace.compiler.ir import Const, Program
 from pagerace.compiler.layout import Layout
+from pagerace.compiler.liveness import members
 from pagerace.compiler.native import cells
 from pagerace.compiler.native.body import Body, effects, scalar_type
-from pagerace.compiler.native.flow import members
 from pagerace.compiler.native.text import I1, I64, Builder, Module, Value
 
 
