@@ -19,7 +19,7 @@ from tests.assembly import Assembly, const, family, program
 from tests.compiler.native.random_programs import programs
 
 
-def leave(code: Code) -> None:
+def leave(code: Code, *_: object, **__: object) -> None:
     """In place of a pass."""
 
 

@@ -30,6 +30,9 @@ class Scalar:
     nullable: bool = False
     element: Scalar | None = None
 
+    def __hash__(self) -> int:
+        return self.bits  # the rest seldom tells more, and takes longer
+
 
 BOOL = Scalar(1, kind="bool")
 NONE = Scalar(0, kind="none")
@@ -59,6 +62,9 @@ class Const:
     value: int
     type: Scalar
 
+    def __hash__(self) -> int:
+        return hash(self.value)  # quicker than with the type, and tells nearly as much
+
 
 @dataclass(frozen=True, slots=True)
 class Reg:
@@ -66,6 +72,9 @@ class Reg:
 
     number: int
     type: Scalar
+
+    def __hash__(self) -> int:
+        return self.number  # which has one type
 
 
 Operand: TypeAlias = Const | Reg

@@ -108,6 +108,28 @@ def blocks_in_order(code: Code) -> list[int]:
     return finished[::-1]
 
 
+def loops(code: Code, order: list[int]) -> dict[int, set[int]]:
+    """First block of a loop -> all its blocks.  ``order`` is that of ``blocks_in_order``."""
+    position = {number: index for index, number in enumerate(order)}
+    before: dict[int, list[int]] = {number: [] for number in order}
+    backward: list[tuple[int, int]] = []
+    for number in order:
+        for successor in successors(code.blocks[number].terminator):
+            before[successor].append(number)
+            if position[successor] <= position[number]:
+                backward.append((number, successor))
+    found: dict[int, set[int]] = {}
+    for last, first in backward:
+        loop = found.setdefault(first, {first})
+        pending = [last]
+        while pending:
+            number = pending.pop()
+            if number not in loop:
+                loop.add(number)
+                pending.extend(before[number])
+    return found
+
+
 def compute(code: Code) -> list[Reg]:
     """Fill ``Point.live`` of each block that has a point, in order of register number.
 
@@ -168,12 +190,12 @@ def _effects(block: Block, *, notes: bool) -> list[tuple[int, int, bool]]:
     """(written mask, read mask, matters only if the written is live), from the end up."""
     effects: list[tuple[int, int, bool]] = []
     for instruction in reversed(block.instructions):
-        kind = type(instruction)
-        if kind is Note and not notes:
+        pure = isinstance(instruction, (Op, Lookup))
+        if not pure and not notes and isinstance(instruction, Note):
             continue
         target = destination(instruction)
         written = 0 if target is None else 1 << target.number
-        effects.append((written, _mask(operands(instruction)), kind is Op or kind is Lookup))
+        effects.append((written, _mask(operands(instruction)), pure))
     return effects
 
 

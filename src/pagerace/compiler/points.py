@@ -51,9 +51,9 @@ def place_points(code: Code) -> list[int]:
     starts = [_starts_in_block(code, depths, number) for number in range(len(code.blocks))]
     for number, block_starts in enumerate(starts):
         _split(code, number, block_starts)
-    simplify(code)
+    known = simplify(code, dead=True)
     _name_cells(code)
-    recompute(code)
+    recompute(code, known)
     _tidy(code)
     points = [number for number, block in enumerate(code.blocks) if block.point]
     for order, number in enumerate(points):

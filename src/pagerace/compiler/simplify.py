@@ -13,9 +13,10 @@ out of a state each register that can be computed from the others there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from heapq import heappop, heappush
+from typing import Any, NamedTuple, TypeAlias
 
 from pagerace.compiler import ops
 from pagerace.compiler.ir import (
@@ -40,12 +41,18 @@ from pagerace.compiler.ir import (
     Wait,
     Where,
 )
-from pagerace.compiler.liveness import destination, live_at_entry, successors
+from pagerace.compiler.liveness import (
+    blocks_in_order,
+    destination,
+    live_at_entry,
+    loops,
+    members,
+    successors,
+)
 from pagerace.compiler.ranges import COMPARISONS, decided, interval, intervals
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A register of ``type`` holds ``name(args)``, or ``table[args[0]]`` of a Lookup."""
 
     name: str
@@ -57,93 +64,97 @@ class Fact:
 Facts: TypeAlias = "dict[int | Fact, Fact]"  # of a register number or a comparison
 Readers: TypeAlias = "dict[int, set[int | Fact]]"  # whose facts may mention the register
 
+Edge: TypeAlias = tuple[int, int]  # the block that it leaves, and which of its ways on
+
 # What holds at a block changes as more ways there are found.  So often it may do so;
 # then facts only become fewer, which ends.
-_VISITS_MAX = 20
+_CHANGES_MAX = 20
 
 
-# -- facts -----------------------------------------------------------------------
+class _Forward:
+    """Brings facts forward through the graph, and simplifies each block by them.
 
-
-def _facts_at_entry(
-    code: Code, needed: list[int] | None = None
-) -> tuple[list[Facts | None], Readers]:
-    """What holds at the start of each block on every way there; None: no way there.
-
-    ``needed``: for each block a mask of the only registers to know about there.
+    ``entries``: what holds at the start of a block on every way there; None: no way there.
+    ``simplified``: what becomes of a block then.
     """
-    entries: list[Facts | None] = [None] * len(code.blocks)
-    arriving: list[dict[int, Facts]] = [{} for _ in code.blocks]  # by edge
-    visits = [0] * len(code.blocks)
-    entries[0] = arriving[0][-1] = {}  # nothing is known at the beginning
-    readers: Readers = {}
-    pending = {0}
-    while pending:
-        number = min(pending)  # most blocks are numbered after those that lead to them
-        pending.remove(number)
-        entry = entries[number]
+
+    def __init__(self, code: Code, needed: list[int] | None = None) -> None:
+        """``needed``: for each block a mask of the only registers to know about there."""
+        self.code, self.needed = code, needed
+        self.entries: list[Facts | None] = [None] * len(code.blocks)
+        self.simplified: list[Block | None] = [None] * len(code.blocks)
+        self.arriving: list[dict[Edge, Facts]] = [{} for _ in code.blocks]
+        self.changes = [0] * len(code.blocks)
+        self.readers: Readers = {}
+        self.order = blocks_in_order(code)
+        self.position = {number: index for index, number in enumerate(self.order)}
+        self.loops = loops(code, self.order)
+        self.pending: list[int] = []  # positions, a heap: a loop settles before what follows
+        self._arrive((-1, 0), 0, {})  # nothing is known at the beginning
+        while self.pending:
+            self._visit(self.order[heappop(self.pending)])
+
+    def _visit(self, number: int) -> None:
+        """Simplify a block, and tell those that may come next what holds then."""
+        entry = self.entries[number]
         assert entry is not None
         facts = dict(entry)
-        if not _passes(code.blocks[number], facts, readers):
-            continue
-        for side, (successor, known) in enumerate(
-            _facts_on_edges(code.blocks[number], facts, readers)
-        ):
-            if needed is not None:
-                known = _about(known, needed[successor])
-            arriving[successor][2 * number + side] = known
-            both = _common(arriving[successor].values())
-            earlier = entries[successor]
-            visits[successor] += 1
-            if earlier is not None and visits[successor] > _VISITS_MAX:
-                both = _common([earlier, both])
-            if earlier is None or both != earlier:
-                entries[successor] = both
-                pending.add(successor)
-    return entries, readers
+        block = _simplified(self.code, self.code.blocks[number], facts, self.readers)
+        self.simplified[number] = block
+        for side, (successor, known) in enumerate(_facts_on_edges(block, facts, self.readers)):
+            if self.needed is not None:
+                known = _about(known, self.needed[successor])
+            self._arrive((number, side), successor, known)
+
+    def _arrive(self, edge: Edge, number: int, known: Facts) -> None:
+        """Facts come to a block over an edge."""
+        arriving = self.arriving[number]
+        if arriving.get(edge) == known:
+            return
+        arriving[edge] = known
+        loop = self.loops.get(number, ())
+        if loop and edge[0] not in loop and self.changes[number] <= _CHANGES_MAX:
+            self._forget(loop)
+        self._settle(number)
+
+    def _settle(self, number: int) -> None:
+        """See what all that arrives at a block has in common."""
+        both = _common(self.arriving[number].values())
+        earlier = self.entries[number]
+        if earlier is not None and self.changes[number] > _CHANGES_MAX:
+            both = _common([earlier, both])
+        if earlier is None or both != earlier:
+            self.entries[number] = both
+            self.changes[number] += 1
+            if self.position[number] not in self.pending:
+                heappush(self.pending, self.position[number])
+
+    def _forget(self, loop: Collection[int]) -> None:
+        """What came round a loop followed from what held before it, which is another now."""
+        for number in loop:
+            arriving = self.arriving[number]
+            for edge in [edge for edge in arriving if edge[0] in loop]:
+                del arriving[edge]
+            self.entries[number] = None
 
 
-def _passes(block: Block, facts: Facts, readers: Readers) -> bool:
-    """Bring ``facts`` to the end of a block; False if that is never reached."""
-    for instruction in block.instructions:
-        if isinstance(instruction, (Op, Lookup)):
-            _learn(facts, _simpler(facts, instruction), readers)
-        elif _fails(facts, instruction):
-            return False
-        else:
-            _learn(facts, instruction, readers)
-    return True
-
-
-def _fails(facts: Facts, instruction: Instruction) -> bool:
-    """Is it a Check that is known to fail?"""
-    if not isinstance(instruction, Check):
-        return False
-    condition = _known(facts, instruction.condition)
-    return isinstance(condition, Const) and not condition.value
-
-
-def _learn(facts: Facts, instruction: Instruction, readers: Readers) -> None:
-    """Bring ``facts`` past an instruction."""
-    if isinstance(instruction, (Check, Wait)):
-        _learn_value(facts, instruction.condition, 1, readers)
-        return
-    target = destination(instruction)
-    if target is None:
-        return
-    fact = _fact_of(instruction) if isinstance(instruction, (Op, Lookup)) else None
-    facts.pop(target.number, None)
-    for reader in readers.get(target.number, ()):
+def _learn(facts: Facts, number: int, fact: Fact | None, readers: Readers) -> None:
+    """Register ``number`` has been written: what was known of its old value is no more."""
+    facts.pop(number, None)
+    for reader in readers.get(number, ()):
         known = facts.get(reader)
-        if known is not None and (isinstance(reader, Fact) or _reads(known, target.number)):
+        if known is not None and (isinstance(reader, Fact) or _reads(known, number)):
             del facts[reader]
-    if fact is not None and not _reads(fact, target.number):
-        facts[target.number] = fact
-        _mention(readers, fact, target.number)
+    if fact is not None and not _reads(fact, number):
+        facts[number] = fact
+        _mention(readers, fact, number)
 
 
 def _reads(fact: Fact, number: int) -> bool:
-    return any(isinstance(arg, Reg) and arg.number == number for arg in fact.args)
+    for arg in fact.args:
+        if isinstance(arg, Reg) and arg.number == number:
+            return True
+    return False
 
 
 def _mention(readers: Readers, fact: Fact, key: int | Fact) -> None:
@@ -178,7 +189,7 @@ def _facts_on_edges(
         for successor in successors(end):
             yield successor, facts
         return
-    condition = _known(facts, end.condition)
+    condition = end.condition
     if not (isinstance(condition, Const) and not condition.value):
         taken = dict(facts)
         _learn_value(taken, end.condition, 1, readers)
@@ -228,22 +239,25 @@ def _known(facts: Facts, operand: Operand) -> Operand:
 # -- simplify --------------------------------------------------------------------
 
 
-def simplify(code: Code) -> None:
+def simplify(code: Code, *, dead: bool = False) -> list[Facts | None]:
     """Use what is known of values.  The code does the same; its graph stays as it is.
 
-    What has become unused or unreachable is left for ``points.clean``.
+    What has become unused or unreachable is left for ``points.clean``.  Returns what
+    holds at the start of each block; of registers that are dead there only on request,
+    since that takes longer.
     """
-    _decide_comparisons(code)
-    entries, readers = _facts_at_entry(code, live_at_entry(code))
-    for block, entry in zip(code.blocks, entries, strict=True):
-        if entry is not None:
-            _simplify_block(block, dict(entry), readers)
-            end_at_failure(code, block)
+    live = live_at_entry(code)
+    _decide_comparisons(code, live[0])
+    forward = _Forward(code, None if dead else live)
+    for block, new in zip(code.blocks, forward.simplified, strict=True):
+        if new is not None:
+            block.instructions, block.terminator = new.instructions, new.terminator
+    return forward.entries
 
 
-def _decide_comparisons(code: Code) -> None:
+def _decide_comparisons(code: Code, unset: int) -> None:
     """Replace each comparison that the intervals of its operands decide."""
-    found = intervals(code)
+    found = intervals(code, unset)
     for block in code.blocks:
         for index, op in enumerate(block.instructions):
             if isinstance(op, Op) and len(op.args) == 2:
@@ -255,37 +269,56 @@ def _decide_comparisons(code: Code) -> None:
                     block.instructions[index] = Op(op.dst, "convert", (value,), op.where)
 
 
-def _simplify_block(block: Block, facts: Facts, readers: Readers) -> None:
+def _simplified(code: Code, block: Block, facts: Facts, readers: Readers) -> Block:
+    """The block with what is known at its start; ``facts`` are brought to its end."""
     kept: list[Instruction] = []
     computed = _Computed()
     for instruction in block.instructions:
+        fact: Fact | None = None
         if isinstance(instruction, (Op, Lookup)):
-            new = computed.reuse(_simpler(facts, instruction))
+            new = _simpler(facts, instruction)
+            fact = _fact_of(new)
+            new = computed.reuse(new, fact)
         else:
-            new = instruction
-            _replace_operands(facts, instruction)
-        if isinstance(new, Check) and isinstance(new.condition, Const) and new.condition.value:
+            new = _with_known(facts, instruction)
+        decided = _decision(new)
+        if decided == 1:
             continue
         kept.append(new)
-        _learn(facts, new, readers)
+        if decided == 0:
+            return Block(kept, _end(code))
         target = destination(new)
         if target is not None:
+            _learn(facts, target.number, fact, readers)
             computed.note(target, facts.get(target.number))
-    block.instructions = kept
+        elif isinstance(new, (Check, Wait)):
+            _learn_value(facts, new.condition, 1, readers)
     end = block.terminator
     if isinstance(end, Branch):
-        block.terminator = Branch(_known(facts, end.condition), end.then, end.other)
+        end = Branch(_known(facts, end.condition), end.then, end.other)
     elif isinstance(end, Return) and end.value is not None:
-        block.terminator = Return(_known(facts, end.value))
+        end = Return(_known(facts, end.value))
+    return Block(kept, end)
+
+
+def _decision(instruction: Instruction) -> int | None:
+    """1 or 0 for a Check that always holds or always fails."""
+    if isinstance(instruction, Check) and isinstance(instruction.condition, Const):
+        return instruction.condition.value
+    return None
+
+
+def _end(code: Code) -> Return:
+    """What follows a Check that always fails: it is never reached."""
+    return Return(None if code.result.bits == 0 else Const(0, code.result))
 
 
 def end_at_failure(code: Code, block: Block) -> None:
     """Drop what stands after a Check that always fails: its index may be out of range."""
     for index, instruction in enumerate(block.instructions):
-        if _fails({}, instruction):
+        if _decision(instruction) == 0:
             del block.instructions[index + 1 :]
-            nothing = None if code.result.bits == 0 else Const(0, code.result)
-            block.terminator = Return(nothing)
+            block.terminator = _end(code)
             return
 
 
@@ -299,8 +332,9 @@ class _Computed:
         self.registers: dict[Fact, Reg] = {}
         self.mentions: dict[int, list[Fact]] = {}
 
-    def reuse(self, op: Op | Lookup) -> Op | Lookup:
-        register = self.registers.get(_fact_of(op))
+    def reuse(self, op: Op | Lookup, fact: Fact) -> Op | Lookup:
+        """A copy, if what the operation gives, ``fact``, is in a register already."""
+        register = self.registers.get(fact)
         return op if register is None else Op(op.dst, "convert", (register,), op.where)
 
     def note(self, target: Reg, fact: Fact | None) -> None:
@@ -377,28 +411,35 @@ _FIELDS: dict[type, tuple[str, ...]] = {
 }
 
 
-def _replace_operands(facts: Facts, instruction: Instruction) -> None:
-    """Put what is known into an instruction other than an Op.  Pointers stay."""
+def _with_known(facts: Facts, instruction: Instruction) -> Instruction:
+    """What is known put into an instruction other than an Op.  Pointers stay."""
+    changed: dict[str, Any] = {}
     for name in _FIELDS.get(type(instruction), ()):
-        setattr(instruction, name, _known(facts, getattr(instruction, name)))
+        operand = getattr(instruction, name)
+        known = _known(facts, operand)
+        if known is not operand:
+            changed[name] = known
     if isinstance(instruction, (Note, Call)):
-        instruction.args = tuple(_known(facts, arg) for arg in instruction.args)
+        args = tuple(_known(facts, arg) for arg in instruction.args)
+        if args != instruction.args:
+            changed["args"] = args
+    return replace(instruction, **changed) if changed else instruction
 
 
 # -- recompute -------------------------------------------------------------------
 
 
-def recompute(code: Code) -> None:
+def recompute(code: Code, entries: list[Facts | None]) -> None:
     """After each point compute the live registers that follow from other live ones.
 
-    They are then not live at the point, so no state has to keep them.
+    They are then not live at the point, so no state has to keep them.  ``entries``: what
+    holds at the start of each block, as found by ``simplify``.
     """
-    entries, _ = _facts_at_entry(code)
     live = live_at_entry(code)
     for number, block in enumerate(code.blocks):
         facts = entries[number]
         if block.point is not None and facts is not None:
-            added = _Recomputed(facts, live[number], block.point.where).instructions(code)
+            added = _Recomputed(facts, live[number], block.point.where).instructions()
             block.instructions = added + block.instructions
 
 
@@ -410,10 +451,10 @@ class _Recomputed:
         self.follows: dict[int, bool] = {}
         self.done: set[int] = set()
 
-    def instructions(self, code: Code) -> list[Instruction]:
+    def instructions(self) -> list[Instruction]:
         added: list[Instruction] = []
-        for number in range(len(code.registers)):
-            if self.live >> number & 1 and self._follows(number):
+        for number in members(self.live):
+            if self._follows(number):
                 added += self._compute(number)
         return added
 
