@@ -7,6 +7,7 @@ against.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import types
 from collections.abc import Callable, Sequence
@@ -24,16 +25,23 @@ from pagerace.search import backward, completion, engine, serial, tables
 from pagerace.search.result import TooManyChoices
 
 if TYPE_CHECKING:
+    from pagerace.compiler.native.build import Effort
     from pagerace.compiler.native.direct import Function
     from pagerace.lang.direct import ptr
 
 MODULES = (engine, tables, serial, backward, completion)
-ENTRIES = (
+
+
+FORWARD = (
     serial.run, engine.expand, tables.insert_shards, tables.fits, serial.count_states,
-    serial.next_level, engine.put, backward.index_marks, backward.mark_level,
-    backward.choose_step, backward.inspect, completion.mark_complete,
-    completion.settle_roots, completion.sweep,
+    serial.next_level, engine.put, completion.mark_complete, completion.settle_roots,
+    completion.sweep,
 )  # fmt: skip
+# Compiled when they are needed, which is after the search and not always.
+BACKWARD = (
+    backward.index_marks, backward.mark_level, backward.choose_step, backward.inspect
+)  # fmt: skip
+ENTRIES = (*FORWARD, *BACKWARD)
 EXTERNALS = ("step", "check_state", "threads_done", "chosen", "canonicalise")
 
 
@@ -60,9 +68,25 @@ class Loops:
     chosen: Callable[..., int]
     canonicalise: Callable[..., None]
 
-    def __init__(self, functions: dict[str, Callable[..., Any]], *, native: bool) -> None:
+    def __init__(
+        self,
+        functions: dict[str, Callable[..., Any]],
+        *,
+        native: bool,
+        backward: Callable[[], dict[str, Callable[..., Any]]] = dict,
+    ) -> None:
+        """``backward`` makes those of ``BACKWARD`` if they are not among ``functions``."""
         self.native = native
         self.__dict__.update(functions)
+        self._backward = backward
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """A function that is not there yet."""
+        self.__dict__.update(self._backward())
+        self._backward = dict
+        if name not in self.__dict__:
+            raise AttributeError(name)
+        return self.__dict__[name]
 
 
 def native_loops(
@@ -75,21 +99,27 @@ def native_loops(
     """
     from pagerace.compiler.native import build, stepped
 
-    functions = {entry.__name__: _signature(entry) for entry in ENTRIES}
-
-    def make() -> Sequence[Code]:
-        from pagerace.compiler.program import compile_direct
-
-        with bound(engine.Engine(words=layout.words)):
-            return compile_direct(ENTRIES)[0]
-
-    ready = build.make_ready(make, functions, "search", str(layout.words), _sources())
     try:
-        native = build.compile_program(program, layout, ready=ready, reductions=reductions)
+        native = build.compile_program(program, layout, reductions=reductions)
     except stepped.TooManyChoices as error:
         raise TooManyChoices(str(error), error.where) from None
-    names = [*functions, *EXTERNALS]
-    return Loops({name: native.function(name) for name in names}, native=True)
+
+    def made(entries: Sequence[Callable[..., Any]], effort: Effort) -> dict[str, Any]:
+        functions = {entry.__name__: _signature(entry) for entry in entries}
+
+        def codes() -> Sequence[Code]:
+            from pagerace.compiler.program import compile_direct
+
+            with bound(engine.Engine(words=layout.words)):
+                return compile_direct(entries)[0]
+
+        identity = (*functions, str(layout.words), _sources())
+        native.add(build.make_ready(codes, functions, effort, *identity))
+        return {name: native.function(name) for name in functions}
+
+    functions = {name: native.function(name) for name in EXTERNALS}
+    functions |= made(FORWARD, "loops")
+    return Loops(functions, native=True, backward=lambda: made(BACKWARD, "search"))
 
 
 def _signature(entry: Callable[..., Any]) -> Function:
@@ -103,6 +133,7 @@ def _signature(entry: Callable[..., Any]) -> Function:
     return Function(entry.__name__, tuple(parameters), result, False)
 
 
+@functools.cache
 def _sources() -> str:
     """A hash of all source files on which the loops' machine code can depend."""
     digest = hashlib.sha256()

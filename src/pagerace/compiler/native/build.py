@@ -50,6 +50,12 @@ class Native:
         self.functions = functions
         self.checks = checks
 
+    def add(self, ready: Ready) -> None:
+        """Load direct code that calls this program's ``step`` and the others."""
+        machine = _Machine()
+        machine.add(self._engine, [ready.content])
+        self.functions |= ready.functions
+
     def address(self, symbol: str) -> int:
         """The address of a function.  Raises KeyError if there is none of that name."""
         if symbol not in self.functions:
@@ -81,6 +87,7 @@ class Ready:
 def make_ready(
     make: Callable[[], Sequence[Code]],
     functions: Mapping[str, direct.Function],
+    effort: Effort,
     *identity: str,
     cached: bool = True,
 ) -> Ready:
@@ -90,12 +97,12 @@ def make_ready(
     tell all that the code depends on.  Raises NativeUnavailable.
     """
     machine = _Machine()
-    name = cache.key("ready", *identity, *machine.identity)
+    name = cache.key("ready", effort, *identity, *machine.identity)
     content = cache.get(name) if cached else None
     if content is None:
         module = Module()
         direct.emit(module, make())
-        content = machine.compile(module.text(), "loops")
+        content = machine.compile(module.text(), effort)
         if cached:
             cache.put(name, content)
     return Ready(content, functions)
@@ -106,11 +113,10 @@ def compile_program(
     layout: Layout,
     extra: Sequence[Code] = (),
     *,
-    ready: Ready | None = None,
     reductions: Reductions = NO_REDUCTIONS,
     cached: bool = True,
 ) -> Native:
-    """``step`` and the others of ``stepped``, and the functions ``extra`` and ``ready``.
+    """``step`` and the others of ``stepped``, and the functions ``extra``.
 
     Raises NativeUnavailable, and stepped.TooManyChoices.
     """
@@ -132,11 +138,7 @@ def compile_program(
         direct.Function("canonicalise", (pointer, pointer), ir.NONE, False),
     ]
     functions = {function.name: function for function in steps} | found.functions
-    objects: list[bytes] = []
-    if ready is not None:
-        functions |= ready.functions
-        objects.append(ready.content)
-    native = _load(texts, functions, found, cached, objects)
+    native = _load(texts, functions, found, cached)
     native.step = native.function("step")
     native.check_state = native.function("check_state")
     native.threads_done = native.function("threads_done")
@@ -155,13 +157,12 @@ def _load(
     functions: dict[str, direct.Function],
     found: direct.Direct,
     cached: bool,
-    ready: Sequence[bytes] = (),
 ) -> Native:
     machine = _Machine()
     for name in sorted(found.calls - functions.keys()):
         machine.require_symbol(name)
     objects = [machine.object_code(text, effort, cached) for text, effort in texts]
-    return Native(machine.load([*objects, *ready]), functions, found.checks)
+    return Native(machine.load(objects), functions, found.checks)
 
 
 def _ctype(scalar: ir.Scalar) -> Any:
@@ -249,7 +250,11 @@ class _Machine:
         llvm = self.llvm
         empty = llvm.parse_assembly("")
         engine = llvm.create_mcjit_compiler(empty, self.target_machine("steps"))
-        for content in objects:
-            engine.add_object_file(llvm.ObjectFileRef.from_data(content))
-        engine.finalize_object()
+        self.add(engine, objects)
         return engine
+
+    def add(self, engine: Any, objects: Sequence[bytes]) -> None:
+        """More objects for an engine; they may name what is in it."""
+        for content in objects:
+            engine.add_object_file(self.llvm.ObjectFileRef.from_data(content))
+        engine.finalize_object()
