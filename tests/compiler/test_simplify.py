@@ -161,6 +161,26 @@ def test_a_copy_of_a_loop_counter_is_not_kept() -> None:
     assert live(a, x) == [(i.number,), (i.number,)]
 
 
+def test_what_follows_from_an_outer_counter_is_not_kept_in_an_inner_loop() -> None:
+    x = family("Page.x", count=8)
+    a = Assembly()
+    i, j, page = (a.register(name=name) for name in ("i", "j", "page"))
+    a.copy(i, 0)
+    head, body, inner, store, again, out = (a.block() for _ in range(6))
+    a.jump(head)
+    a.at(head).branch(a.op("lt", i, 4), body, out)
+    a.at(body).op("add", i, 1, into=page)  # a constant as long as i has been 0 only
+    a.copy(j, 0)
+    a.jump(inner)
+    a.at(inner).branch(a.op("lt", j, 2), store, again)
+    a.at(store).store(x, j, page)
+    a.op("add", j, 1, into=j)
+    a.jump(inner)
+    a.at(again).op("add", i, 1, into=i)
+    a.jump(head)
+    assert live(a, x) == [(i.number, j.number)]
+
+
 def test_a_loop_back_to_the_beginning() -> None:
     x = family("Page.x")
     a = Assembly()
