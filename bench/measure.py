@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,23 @@ class PageraceError(Exception):
     """pagerace did not give the verdict that it should."""
 
 
-def pin_to_one_core() -> int:
-    """Keep this process and its children on one core; returns the core's number."""
-    core = max(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {core})
-    return core
+CORES = sorted(os.sched_getaffinity(0))
 
 
-def check(claim: str, cache: Path, workers: int) -> tuple[dict[str, Any], float]:
+@contextlib.contextmanager
+def on_cores(count: int) -> Generator[None]:
+    """Keep this process and the children that it starts on so many cores, the last ones."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CORES[-count:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def check(
+    claim: str, cache: Path, workers: int, reductions: str = "all"
+) -> tuple[dict[str, Any], float]:
     """Run ``pagerace check`` on a claim of delayed_rmap.py as a process of its own.
 
     ``cache`` holds what pagerace keeps between runs.  Returns its result as in its JSON,
@@ -51,8 +61,9 @@ def check(claim: str, cache: Path, workers: int) -> tuple[dict[str, Any], float]
     address = f"{BENCH / 'delayed_rmap.py'}::{claim}"
     command = [sys.executable, "-m", "pagerace", "check", address, "--format", "json"]
     command.append("--no-store")
-    command += ["--workers", str(workers)]
+    command += ["--workers", str(workers), "--reductions", reductions]
     environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
     start = time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start

@@ -2,16 +2,19 @@
 
     python bench/spin_ratio.py --size S|M|L [--runs N] [--workers N] [--json]
 
-Each ratio is pagerace's best run to the best run of Spin's best setting:
+What is measured, of each tool the best run:
 
-states_per_second_ratio  unique states per second of search, without reductions, of the
-                         variant that holds; more is better for pagerace
-verdict_seconds_ratio    from an edit to the verdict on the variant that loses a write;
-                         Spin: generate, compile and run; pagerace: the whole process
-bytes_per_state_ratio    memory of the search per unique state, of the variant that holds
+states_per_second  unique states per second of search, without reductions, of the variant
+                   that holds; more is better
+bytes_per_state    memory of that search per unique state
+verdict_seconds    from an edit to the verdict on the variant that loses a write; Spin:
+                   generate, compile and run; pagerace: the whole process
+proof_seconds      the same for the variant that holds, with what each tool can leave out
 
-With --json the last line is an object with these and the numbers behind them.
-Exit code 2: Spin or a C compiler is missing.
+Each setting of Spin gets a line with pagerace's ratio to it, and the one that is best for
+Spin is marked.  A ratio of pagerace with two workers to one follows, where there are two
+cores.  With --json the last line is an object with the ratios to Spin's best setting and
+the numbers behind them.  Exit code 2: Spin or a C compiler is missing.
 """
 
 from __future__ import annotations
@@ -33,7 +36,15 @@ EARLY, LATE = 0, 1  # VAR of the Promela: loses a write, holds
 STATES = {"S": 244_077, "M": 1_043_573, "L": 9_424_522}
 
 # How much optimisation pays when the C compiler's own time counts.
-VERDICT_FLAGS = (("-O0", "-DNOREDUCE"), ("-O1", "-DNOREDUCE"), ("-O2", "-DNOREDUCE"))
+VERDICT_FLAGS = (("-O0",), ("-O1",), ("-O2",), ("-O2", "-DNOREDUCE"))
+
+BARS = {
+    "states_per_second": "at least 2.5",
+    "bytes_per_state": "at most 0.33",
+    "verdict_seconds": "less than 1",
+    "proof_seconds": "at most 0.2 at L",
+}
+WORKERS_BAR = "at least 1.7"
 
 
 @dataclass
@@ -44,6 +55,14 @@ class Numbers:
     states_per_second: list[float] = field(default_factory=list[float])
     bytes_per_state: list[float] = field(default_factory=list[float])
     verdict_seconds: list[float] = field(default_factory=list[float])
+    proof_seconds: list[float] = field(default_factory=list[float])
+
+    def best(self, name: str) -> float | None:
+        """The best run, None where this was not measured."""
+        values = getattr(self, name)
+        if not values:
+            return None
+        return max(values) if name == "states_per_second" else min(values)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,50 +71,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = measure.options(about, 3, "runs of each tool", arguments)
     try:
         spin.require()
-        if options.workers == 1:
-            measure.pin_to_one_core()
-        with tempfile.TemporaryDirectory() as folder:
-            table = _measure(Path(folder), options.size, options.runs, options.workers)
+        with (
+            measure.on_cores(options.workers),
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            table, two = _measure(Path(folder), options.size, options.runs, options.workers)
     except spin.SpinError as error:
         print(f"spin_ratio: {error}", file=sys.stderr)
         return 2
     except measure.PageraceError as error:
         print(f"spin_ratio: {error}", file=sys.stderr)
         return 1
-    _print(table, options.size)
+    _print(table, two, options.size)
     if options.json:
-        print(json.dumps(_document(table, options.size)))
+        print(json.dumps(_document(table, two, options.size)))
     return 0
 
 
-def _measure(folder: Path, size: str, runs: int, workers: int) -> list[Numbers]:
-    """pagerace first, then Spin's settings; in each round every one of them runs once."""
+def _measure(
+    folder: Path, size: str, runs: int, workers: int
+) -> tuple[list[Numbers], Numbers | None]:
+    """pagerace first, then Spin's settings; and pagerace with two workers.
+
+    In each round every one of them runs once.
+    """
     bound = delayed_rmap.SIZES[size]
     sizes = (bound.users, bound.pages, bound.stores, bound.rounds)
     mine = Numbers("pagerace")
+    two = Numbers("two workers") if workers == 1 and len(measure.CORES) > 1 else None
     theirs = {setting: Numbers(setting.name) for setting in (*spin.FAST, spin.SMALL)}
-    compiled = {flags: Numbers(f"spin {flags[0]}") for flags in VERDICT_FLAGS}
+    compiled = {flags: Numbers(" ".join(["spin", *flags])) for flags in VERDICT_FLAGS}
     pans: dict[spin.Setting, Path] = {}
     for setting in theirs:
         home = _folder(folder, setting.name)
         pans[setting] = spin.build(home, sizes, LATE, setting.flags)
+    early, late = f"early_{size}", f"late_{size}"
     for _ in range(runs):
         _search(mine, size, folder, workers)
         for setting, numbers in theirs.items():
             _run(numbers, setting, pans[setting], size)
-        early, late = f"early_{size}", f"late_{size}"
+        if two is not None:
+            with measure.on_cores(2):
+                _search(two, size, folder, 2)
         seconds = measure.edit_to_verdict(early, late, folder, workers)
         mine.verdict_seconds.append(seconds)
+        seconds = measure.edit_to_verdict(late, early, folder, workers)
+        mine.proof_seconds.append(seconds)
         for flags, numbers in compiled.items():
             home = _folder(folder, numbers.name)
-            seconds = spin.edit_to_verdict(home, sizes, EARLY, flags)
+            seconds = spin.edit_to_verdict(home, sizes, EARLY, flags, holds=False)
             numbers.verdict_seconds.append(seconds)
-    return [mine, *theirs.values(), *compiled.values()]
+            seconds = spin.edit_to_verdict(home, sizes, LATE, flags, holds=True)
+            numbers.proof_seconds.append(seconds)
+    return [mine, *theirs.values(), *compiled.values()], two
 
 
 def _search(mine: Numbers, size: str, folder: Path, workers: int) -> None:
     """One search of the variant that holds."""
-    result, _ = measure.check(f"late_{size}", _folder(folder, "cache"), workers)
+    cache = _folder(folder, "cache")
+    result, _ = measure.check(f"late_{size}", cache, workers, reductions="none")
     if result["states"] != STATES[size]:
         raise measure.PageraceError(f"{result['states']:,} states, not {STATES[size]:,}")
     mine.states_per_second.append(result["states"] / result["seconds"])
@@ -114,53 +148,61 @@ def _run(numbers: Numbers, setting: spin.Setting, pan: Path, size: str) -> None:
 
 
 def _folder(folder: Path, name: str) -> Path:
-    path = folder / name.replace(" ", "-")
+    path = folder / name.replace(" ", "")
     path.mkdir(exist_ok=True)
     return path
 
 
-def _document(table: list[Numbers], size: str) -> dict[str, object]:
-    """The ratios, and each side's best."""
+def _ratios(table: list[Numbers], name: str) -> dict[str, float]:
+    """pagerace's best run to the best of each setting of Spin, Spin's best setting first."""
     mine, *theirs = table
-    states = max(mine.states_per_second), max(_all(theirs, "states_per_second"))
-    verdict = min(mine.verdict_seconds), min(_all(theirs, "verdict_seconds"))
-    memory = min(mine.bytes_per_state), min(_all(theirs, "bytes_per_state"))
-    return {
-        "size": size,
-        "states": STATES[size],
-        "states_per_second_ratio": round(states[0] / states[1], 3),
-        "verdict_seconds_ratio": round(verdict[0] / verdict[1], 3),
-        "bytes_per_state_ratio": round(memory[0] / memory[1], 3),
-        "pagerace": {
-            "states_per_second": round(states[0]),
-            "verdict_seconds": round(verdict[0], 3),
-            "bytes_per_state": round(memory[0], 1),
-        },
-        "spin": {
-            "states_per_second": round(states[1]),
-            "verdict_seconds": round(verdict[1], 3),
-            "bytes_per_state": round(memory[1], 1),
-        },
-    }
+    own = mine.best(name)
+    found = {numbers.name: numbers.best(name) for numbers in theirs}
+    ratios = {setting: own / best for setting, best in found.items() if own and best}
+    more_is_better = name == "states_per_second"
+    return dict(sorted(ratios.items(), key=lambda r: r[1], reverse=not more_is_better))
 
 
-def _all(theirs: list[Numbers], name: str) -> list[float]:
-    return [value for numbers in theirs for value in getattr(numbers, name)]
+def _document(table: list[Numbers], two: Numbers | None, size: str) -> dict[str, object]:
+    """The ratios to Spin's best, and each side's best."""
+    document: dict[str, object] = {"size": size, "states": STATES[size]}
+    mine: dict[str, float] = {}
+    theirs: dict[str, float] = {}
+    for name in BARS:
+        ratios = _ratios(table, name)
+        setting, ratio = next(iter(ratios.items()))
+        document[f"{name}_ratio"] = round(ratio, 3)
+        document[f"{name}_ratios"] = {key: round(value, 3) for key, value in ratios.items()}
+        mine[name] = round(table[0].best(name) or 0, 3)
+        theirs[name] = round(next(n.best(name) or 0 for n in table if n.name == setting), 3)
+    if two is not None:
+        document["two_workers_ratio"] = round(_speedup(table[0], two), 3)
+    return document | {"pagerace": mine, "spin": theirs}
 
 
-def _print(table: list[Numbers], size: str) -> None:
+def _speedup(one: Numbers, two: Numbers) -> float:
+    return max(two.states_per_second) / max(one.states_per_second)
+
+
+def _print(table: list[Numbers], two: Numbers | None, size: str) -> None:
     print(f"size {size}: {STATES[size]:,} states; best of {len(table[0].verdict_seconds)} runs")
-    print(f"{'':14}{'states/s':>12}{'bytes/state':>13}{'verdict s':>11}")
+    print(f"{'':20}{'states/s':>12}{'bytes/state':>13}{'verdict s':>11}{'proof s':>9}")
     for numbers in table:
-        cells = [
-            f"{max(numbers.states_per_second):,.0f}" if numbers.states_per_second else "",
-            f"{min(numbers.bytes_per_state):.1f}" if numbers.bytes_per_state else "",
-            f"{min(numbers.verdict_seconds):.2f}" if numbers.verdict_seconds else "",
-        ]
-        print(f"{numbers.name:14}{cells[0]:>12}{cells[1]:>13}{cells[2]:>11}".rstrip())
-    found = _document(table, size)
-    for name in ("states_per_second", "verdict_seconds", "bytes_per_state"):
-        print(f"{name}_ratio {found[f'{name}_ratio']}")
+        cells = [_cell(numbers, name, form) for name, form in
+                 zip(BARS, (",.0f", ".1f", ".2f", ".2f"), strict=True)]  # fmt: skip
+        row = f"{numbers.name:20}{cells[0]:>12}{cells[1]:>13}{cells[2]:>11}{cells[3]:>9}"
+        print(row.rstrip())
+    for name, bar in BARS.items():
+        print(f"{name}: pagerace to each setting of Spin (to its best {bar})")
+        for position, (setting, ratio) in enumerate(_ratios(table, name).items()):
+            print(f"    {setting:20}{ratio:6.2f}{'' if position else '   Spin at its best'}")
+    if two is not None:
+        print(f"two workers to one ({WORKERS_BAR}): {_speedup(table[0], two):.2f}")
+
+
+def _cell(numbers: Numbers, name: str, form: str) -> str:
+    best = numbers.best(name)
+    return "" if best is None else format(best, form)
 
 
 if __name__ == "__main__":

@@ -52,14 +52,37 @@ def test_what_pan_does_not_print_is_an_error() -> None:
 
 
 def test_ratios_are_of_the_best_runs() -> None:
-    mine = spin_ratio.Numbers("pagerace", [1e6, 3e6], [20.0], [0.6, 0.5])
+    mine = spin_ratio.Numbers("pagerace", [1e6, 3e6], [20.0], [0.6, 0.5], [0.5])
     theirs = spin_ratio.Numbers("pan", [1.5e6, 1e6], [80.0], [])
     small = spin_ratio.Numbers("pan COLLAPSE", [5e5], [40.0], [])
-    compiled = spin_ratio.Numbers("spin -O0", [], [], [1.0, 2.0])
-    found = spin_ratio._document([mine, theirs, small, compiled], "S")
+    compiled = spin_ratio.Numbers("spin -O0", [], [], [1.0, 2.0], [4.0])
+    table = [mine, theirs, small, compiled]
+    two = spin_ratio.Numbers("two workers", [5e6, 5.4e6])
+    found = spin_ratio._document(table, two, "S")
     assert found["states_per_second_ratio"] == 2.0
     assert found["bytes_per_state_ratio"] == 0.5
+    assert found["bytes_per_state_ratios"] == {"pan COLLAPSE": 0.5, "pan": 0.25}
     assert found["verdict_seconds_ratio"] == 0.5
+    assert found["proof_seconds_ratio"] == 0.125
+    assert found["two_workers_ratio"] == 1.8
+
+
+def test_each_setting_has_a_line_and_the_best_is_marked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mine = spin_ratio.Numbers("pagerace", [3e6], [20.0], [0.5], [0.5])
+    theirs = spin_ratio.Numbers("pan", [1.5e6], [80.0], [])
+    small = spin_ratio.Numbers("pan COLLAPSE", [5e5], [40.0], [])
+    compiled = spin_ratio.Numbers("spin -O0", [], [], [1.0], [4.0])
+    spin_ratio._print([mine, theirs, small, compiled], None, "S")
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[6:11] == [
+        "states_per_second: pagerace to each setting of Spin (to its best at least 2.5)",
+        "pan 2.00 Spin at its best",
+        "pan COLLAPSE 6.00",
+        "bytes_per_state: pagerace to each setting of Spin (to its best at most 0.33)",
+        "pan COLLAPSE 0.50 Spin at its best",
+    ]
 
 
 def test_without_spin_the_benchmark_says_what_to_install(tmp_path: Path) -> None:
@@ -84,8 +107,8 @@ def test_the_whole_benchmark() -> None:
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout.splitlines()[-1])
     assert document["states"] == 244_077
-    for name in ("states_per_second_ratio", "verdict_seconds_ratio", "bytes_per_state_ratio"):
-        assert document[name] > 0
+    for name in spin_ratio.BARS:
+        assert document[f"{name}_ratio"] > 0
 
 
 def test_edit_to_verdict() -> None:
