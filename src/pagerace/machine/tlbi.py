@@ -52,7 +52,7 @@ def receive_tlbi() -> None:
     while True:
         with atomic():
             sender = choose(Machine.cpus)
-            address = choose(Machine.pages)
+            address: ulong = choose(Machine.pages)
             wait_until(cpu.invalidate[sender * Machine.pages + address])
             invlpg(cpu, address)
             cpu.invalidate[sender * Machine.pages + address] = False

@@ -104,13 +104,9 @@ pmds: Pool[pmd_t] = pool(pmd_t, lambda: further_page_tables())
 
 
 class mm_context_t(Struct):
-    """arch/s390/include/asm/mmu.h: ``flush_mm``: PTEs went, and this CPU may know them.
-
-    ``flush_count``: CPUs that are about to invalidate a PTE.
-    """
+    """arch/s390/include/asm/mmu.h.  ``flush_mm``: PTEs went, and this CPU may know them."""
 
     flush_mm: bool
-    flush_count: atomic_t
 
 
 class mm_struct(Struct):

@@ -21,6 +21,7 @@ from __future__ import annotations
 from enum import Enum
 
 from pagerace.lang import Array, BitStruct, Config, Ref, Struct, array, per_thread, u2
+from pagerace.machine.arch import Arch
 from pagerace.machine.memory import PAGE_SIZE, Machine, pfn_t, ulong
 from pagerace.mm.mm_inline import (
     FlushPending,
@@ -165,13 +166,18 @@ def tlb_note_table(tlb: mmu_gather, pmd: pmd_t) -> None:
         pte_table_flush_begin(pmd)
 
 
+def no_gather() -> bool:
+    """MMU_GATHER_NO_GATHER of s390: a page that is unmapped has no stale entry to wait for."""
+    return Machine.arch is Arch.S390
+
+
 def tlb_delay_rmap(tlb: mmu_gather) -> bool:
     """tlb_delay_rmap() of include/asm-generic/tlb.h: False on UP and on s390.
 
     The RFC that removed rmaps when it freed the pages looked at each of them: it had no
     use for a flag of the whole gather.
     """
-    if not MmuGather.delay_rmap or not Sched.smp:
+    if not MmuGather.delay_rmap or not Sched.smp or no_gather():
         return False
     tlb.delayed_rmap = not MmuGather.rmap_at_free
     return True
@@ -188,6 +194,9 @@ def __tlb_remove_page(tlb: mmu_gather, page: folio, delay_rmap: bool, dirty: boo
     Linux kernel commit 7cc8f9c7146a ("mm: mmu_gather: prepare to gather encoded page
     pointers with flags") (in v6.2) gave it flags.
     """
+    if no_gather():  # __tlb_remove_page_size() of arch/s390/include/asm/tlb.h
+        put_page(page)
+        return False
     batch = tlb.batch[tlb.active]
     batch.encoded_pages[batch.nr] = encoded_page(
         pfn=page_to_pfn(page), delay_rmap=delay_rmap, dirty=dirty

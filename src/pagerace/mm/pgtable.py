@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pagerace.lang import atomic
+from pagerace.machine.arch import Arch
 from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.pgtable import (
     native_ptep_get_and_clear,
@@ -11,13 +13,21 @@ from pagerace.machine.pgtable import (
     pte_same,
     pte_slot,
     pte_t,
+    pte_write,
+    pte_wrprotect,
     ptep_get,
     set_pte,
 )
+from pagerace.machine.walker import arm64
+from pagerace.mm import pgtable_arm64, pgtable_s390
 from pagerace.mm.mm_types import mm_struct, pmd_t, vm_area_struct
 from pagerace.mm.pgtable_levels import find_pmd
+from pagerace.mm.pgtable_s390 import ptep_xchg_direct, ptep_xchg_lazy
 from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
 from pagerace.mm.tlb import flush_tlb_page
+
+# All architectures of machine/arch.py have a ptep_set_wrprotect() of their own.
+HAVE_ARCH_PTEP_SET_WRPROTECT = True
 
 
 def mm_find_pmd(mm: mm_struct, address: ulong) -> pmd_t | None:
@@ -50,12 +60,15 @@ def pte_unmap_unlock(pte: pte_slot, ptl: spinlock_t) -> None:
 
 
 def ptep_get_and_clear(mm: mm_struct, address: ulong, ptep: pte_slot) -> pte_t:
-    """ptep_get_and_clear() of arch/x86/include/asm/pgtable.h."""
-    return native_ptep_get_and_clear(ptep)
+    """ptep_get_and_clear() of asm/pgtable.h: one xchg, and on s390 a flush in it."""
+    if Machine.arch is Arch.S390:
+        return ptep_xchg_lazy(mm, address, ptep, pte_t())
+    else:
+        return native_ptep_get_and_clear(ptep)
 
 
 def ptep_get_and_clear_full(mm: mm_struct, address: ulong, ptep: pte_slot, full: bool) -> pte_t:
-    """ptep_get_and_clear_full() of arch/x86/include/asm/pgtable.h.
+    """ptep_get_and_clear_full() of asm/pgtable.h.
 
     ``full``: the whole mm goes away and no CPU runs it, so that no xchg is needed.
     """
@@ -68,17 +81,47 @@ def ptep_get_and_clear_full(mm: mm_struct, address: ulong, ptep: pte_slot, full:
 
 def ptep_clear_flush(vma: vm_area_struct, address: ulong, ptep: pte_slot) -> pte_t:
     """ptep_clear_flush() of mm/pgtable-generic.c: no CPU translates it any more."""
-    pte = ptep_get_and_clear(vma.vm_mm, address, ptep)
-    if pte_present(pte):  # pte_accessible()
-        flush_tlb_page(vma, address)
-    return pte
+    if Machine.arch is Arch.S390:
+        return ptep_xchg_direct(vma.vm_mm, address, ptep, pte_t())
+    else:
+        pte = ptep_get_and_clear(vma.vm_mm, address, ptep)
+        if pte_present(pte):  # pte_accessible()
+            flush_tlb_page(vma, address)
+        return pte
 
 
 def ptep_set_access_flags(
     vma: vm_area_struct, address: ulong, ptep: pte_slot, entry: pte_t, dirty: bool
 ) -> bool:
-    """ptep_set_access_flags() of arch/x86/mm/pgtable.c: rights only grow, no flush."""
-    changed = not pte_same(ptep_get(ptep), entry)
-    if changed and dirty:
-        set_pte(ptep, entry)
-    return changed
+    """ptep_set_access_flags() of arch/x86/mm/pgtable.c: rights only grow, no flush.
+
+    arm64 and s390 flush: a fault leaves the read-only entry that it came from in the TLB.
+    """
+    if Machine.arch is Arch.S390:
+        return pgtable_s390.set_access_flags(vma.vm_mm, address, ptep, entry)
+    elif arm64():
+        changed = pgtable_arm64.set_access_flags(ptep, entry)
+        if changed and dirty:
+            flush_tlb_page(vma, address)
+        return changed
+    else:
+        changed = not pte_same(ptep_get(ptep), entry)
+        if changed and dirty:
+            set_pte(ptep, entry)
+        return changed
+
+
+def ptep_set_wrprotect(mm: mm_struct, address: ulong, ptep: pte_slot) -> None:
+    """ptep_set_wrprotect() of asm/pgtable.h: no bit that the hardware sets is lost."""
+    if not HAVE_ARCH_PTEP_SET_WRPROTECT:
+        # include/linux/pgtable.h: for hardware that sets no bits.
+        set_pte(ptep, pte_wrprotect(ptep_get(ptep)))
+    elif Machine.arch is Arch.S390:
+        old = ptep_get(ptep)
+        if pte_write(old):
+            ptep_xchg_lazy(mm, address, ptep, pte_wrprotect(old))
+    elif arm64():
+        pgtable_arm64.set_wrprotect(ptep)
+    else:
+        with atomic():  # clear_bit(_PAGE_BIT_RW): one locked instruction
+            ptep.value = pte_wrprotect(ptep.value)

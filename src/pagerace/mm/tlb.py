@@ -16,15 +16,18 @@ from pagerace.machine.irq import local_irq_disable, local_irq_enable
 from pagerace.machine.memory import PAGE_SIZE, Machine, ulong
 from pagerace.machine.tlb import invlpg
 from pagerace.machine.tlbi import dsb_ish, dsb_ishst, tlbi_vale1is
+from pagerace.machine.walker import arm64
 from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
 from pagerace.mm.mm_types import mm_struct, vm_area_struct
+from pagerace.mm.pgtable_s390 import __tlb_flush_mm_lazy
 from pagerace.mm.sched import preempt_disable, preempt_enable
 from pagerace.mm.smp import cfd_data, csd_lock_wait, smp_call_function_many
 
 
 def flush_tlb_page(vma: vm_area_struct, address: ulong) -> None:
-    """flush_tlb_page() of arch/x86/include/asm/tlbflush.h."""
-    flush_tlb_mm_range(vma.vm_mm, address, address + PAGE_SIZE)
+    """flush_tlb_page() of asm/tlbflush.h; on s390 there is nothing left to do."""
+    if Machine.arch is not Arch.S390:
+        flush_tlb_mm_range(vma.vm_mm, address, address + PAGE_SIZE)
 
 
 def flush_tlb_mm_range(mm: mm_struct, start: ulong, end: ulong) -> None:
@@ -33,20 +36,22 @@ def flush_tlb_mm_range(mm: mm_struct, start: ulong, end: ulong) -> None:
     With Machine.paravirtual no CPU *that runs* does, and those that do not are not waited
     for: a section with interrupts off on such a CPU holds no flush up.
     """
-    if Machine.arch is Arch.ARM64 or Machine.arch is Arch.ARM64_AFDBM:
+    if arm64():
         __flush_tlb_range(start, end)
-        return
-    preempt_disable()
-    mask = mm.cpu_bitmap
-    if Machine.paravirtual:
-        mask = kvm_flush_tlb_multi(mask)
-    smp_call_function_many(mask, start, end)
-    if cpumask_test_cpu(smp_processor_id(), mm.cpu_bitmap):
-        local_irq_disable()
-        flush_tlb_func(cpus[smp_processor_id()], start, end)
-        local_irq_enable()
-    csd_lock_wait()
-    preempt_enable()
+    elif Machine.arch is Arch.S390:
+        __tlb_flush_mm_lazy(mm)
+    else:
+        preempt_disable()
+        mask = mm.cpu_bitmap
+        if Machine.paravirtual:
+            mask = kvm_flush_tlb_multi(mask)
+        smp_call_function_many(mask, start, end)
+        if cpumask_test_cpu(smp_processor_id(), mm.cpu_bitmap):
+            local_irq_disable()
+            flush_tlb_func(cpus[smp_processor_id()], start, end)
+            local_irq_enable()
+        csd_lock_wait()
+        preempt_enable()
 
 
 def kvm_flush_tlb_multi(cpumask: u8) -> u8:
