@@ -38,6 +38,7 @@ class processor(Struct):
     clear.  ``request[i]``: CPU i has sent an interrupt and waits for the answer.
     ``invalidate[i * Machine.pages + a]``: CPU i has broadcast that all forget page a, and
     this one has not yet.  ``steal``: what the host and the guest tell each other of it.
+    ``away``: it executes a kernel thread, which has no use for the user space.
     """
 
     cr3: page_table | None = None
@@ -47,6 +48,7 @@ class processor(Struct):
     request: Array[bool] = array(lambda: Machine.cpus)
     invalidate: Array[bool] = array(lambda: Machine.cpus * Machine.pages)
     steal: steal_time
+    away: bool
 
 
 # CPU n is cpus[n].  Processors are never allocated nor freed.
@@ -63,3 +65,8 @@ def has_tables(cpu: processor) -> bool:
     if Machine.levels > 1:
         return cpu.pgd is not None
     return cpu.cr3 is not None
+
+
+def runs_user_code(cpu: processor) -> bool:
+    """Can the CPU, as it stands, come to use a translation of its TLB for user code?"""
+    return runs(cpu) and not cpu.away

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, u1, u2, u8
+from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, u1, u2, u3, u8
 from pagerace.machine.memory import Machine, pfn_t, ulong
 from pagerace.machine.pgtable import entries_to_the, page_table, pte_slot, pte_t
 from pagerace.machine.tables import upper_table
@@ -104,9 +104,13 @@ pmds: Pool[pmd_t] = pool(pmd_t, lambda: further_page_tables())
 
 
 class mm_context_t(Struct):
-    """arch/s390/include/asm/mmu.h.  ``flush_mm``: PTEs went, and this CPU may know them."""
+    """asm/mmu.h.  s390's ``flush_mm``: PTEs went, and this CPU may know them.
+
+    x86's ``tlb_gen``: how many flushes were asked for; counted for lazy TLB mode only.
+    """
 
     flush_mm: bool
+    tlb_gen: u3
 
 
 class mm_struct(Struct):

@@ -6,7 +6,8 @@ and only the lowest of the levels that are folded into each other can be none.
 
 from __future__ import annotations
 
-from pagerace.machine.cpu import processor
+from pagerace.lang import u3
+from pagerace.machine.cpu import cpus
 from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.pgtable import page_table, ptrs_per_pte
 from pagerace.machine.tables import (
@@ -21,6 +22,7 @@ from pagerace.machine.tables import (
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.mm_types import mm_struct, pmd_t, pmds
 from pagerace.mm.spinlock import spin_lock_init
+from pagerace.mm.tlb_lazy import cpu_tlbstate
 
 
 def pgd_offset(top: upper_table, address: ulong) -> pgd_t:
@@ -116,8 +118,10 @@ def pmd_addr_end(address: ulong, end: ulong) -> ulong:
     return end
 
 
-def load_new_mm_cr3(cpu: processor, mm: mm_struct) -> None:
-    """load_new_mm_cr3() of arch/x86/mm/tlb.c: the CPU runs on the tables of ``mm``."""
+def load_new_mm_cr3(number: u3, mm: mm_struct) -> None:
+    """load_new_mm_cr3() of arch/x86/mm/tlb.c: a CPU runs on the tables of ``mm``."""
+    cpu = cpus[number]
+    cpu_tlbstate[number].loaded_mm = mm
     if Machine.levels > 1:
         cpu.pgd = mm.pgd
     else:

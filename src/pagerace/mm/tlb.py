@@ -1,7 +1,8 @@
 """Flushing TLBs: arch/x86/mm/tlb.c, and what other architectures have in its place.
 
-By interrupts on x86, where tlb_gen is left out, by which the kernel merges flushes, and
-lazy TLB mode.  Each request is carried out, on each CPU that runs a thread of the mm.
+By interrupts on x86.  Unless lazy TLB mode is looked at (mm/tlb_lazy.py), tlb_gen is left
+out, by which the kernel merges flushes: each request is carried out, on each CPU that runs
+a thread of the mm.
 """
 # pyright: strict, reportPrivateUsage=false, reportUnusedFunction=false
 # Names that begin with underscores are the kernel's.
@@ -22,6 +23,13 @@ from pagerace.mm.mm_types import mm_struct, vm_area_struct
 from pagerace.mm.pgtable_s390 import __tlb_flush_mm_lazy
 from pagerace.mm.sched import preempt_disable, preempt_enable
 from pagerace.mm.smp import cfd_data, csd_lock_wait, smp_call_function_many
+from pagerace.mm.tlb_lazy import (
+    LazyTlb,
+    cpu_tlbstate,
+    cpus_not_lazy,
+    flush_to_generation,
+    inc_mm_tlb_gen,
+)
 
 
 def flush_tlb_page(vma: vm_area_struct, address: ulong) -> None:
@@ -43,6 +51,9 @@ def flush_tlb_mm_range(mm: mm_struct, start: ulong, end: ulong) -> None:
     else:
         preempt_disable()
         mask = mm.cpu_bitmap
+        if LazyTlb.mode:
+            inc_mm_tlb_gen(mm)
+            mask = cpus_not_lazy(mask)
         if Machine.paravirtual:
             mask = kvm_flush_tlb_multi(mask)
         smp_call_function_many(mask, start, end)
@@ -81,9 +92,12 @@ def __flush_tlb_range(start: ulong, end: ulong) -> None:
 
 def flush_tlb_func(cpu: processor, start: ulong, end: ulong) -> None:
     """flush_tlb_func(): on the CPU whose TLB it is."""
-    with atomic():  # nobody but this CPU can see its TLB
-        for address in range(start, end):
-            invlpg(cpu, address)
+    with atomic():  # nobody but this CPU can see its TLB, nor its tlb_gen
+        if LazyTlb.mode:
+            flush_to_generation(cpu, cpu_tlbstate[smp_processor_id()])
+        else:
+            for address in range(start, end):
+                invlpg(cpu, address)
 
 
 def sysvec_call_function() -> None:

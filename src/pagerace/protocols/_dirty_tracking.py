@@ -1,13 +1,14 @@
 """What must hold of dirty pages: the properties T4-S1 to T4-S8 of shared file mappings.
 
-Where a property speaks of TLBs, it means those of CPUs that execute something: a virtual
-CPU that is preempted may have entries as stale as they like, and flushes before it runs.
+Where a property speaks of TLBs, it means those of CPUs that execute user code.  A virtual
+CPU that is preempted, or one in lazy TLB mode, may have entries as stale as they like: it
+flushes before it goes on.
 """
 
 from __future__ import annotations
 
 from pagerace.lang import u3
-from pagerace.machine.cpu import cpus, runs
+from pagerace.machine.cpu import cpus, runs_user_code
 from pagerace.machine.memory import Machine, disk, frames, pfn_t, ulong
 from pagerace.machine.pgtable import pte_dirty, pte_pfn, pte_present, pte_t, pte_write
 from pagerace.mm.bug import warned
@@ -75,7 +76,7 @@ def ptl_covers_the_flush() -> bool:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
             pte = pte_at(address)
-            if entry.dirty and runs(cpu) and not marks_dirty(pte, entry.pfn):
+            if entry.dirty and runs_user_code(cpu) and not marks_dirty(pte, entry.pfn):
                 return False
     return True
 
@@ -92,7 +93,8 @@ def ptl_covers_every_flush() -> bool:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
             pte = pte_at(address)
-            if entry.present and runs(cpu) and not (pte.present and pte.pfn == entry.pfn):
+            mapped = pte_present(pte) and pte_pfn(pte) == entry.pfn
+            if entry.present and runs_user_code(cpu) and not mapped:
                 return False
     return True
 
@@ -107,7 +109,7 @@ def rmap_outlives_translations() -> bool:
     for cpu in cpus:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
-            if entry.dirty and runs(cpu) and not folio_mapped(mem_map[entry.pfn]):
+            if entry.dirty and runs_user_code(cpu) and not folio_mapped(mem_map[entry.pfn]):
                 return False
     return True
 
@@ -139,7 +141,8 @@ def reference_outlives_translations() -> bool:
     for cpu in cpus:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
-            if entry.present and runs(cpu) and not frames.allocated(frames[entry.pfn]):
+            usable = entry.present and runs_user_code(cpu)
+            if usable and not frames.allocated(frames[entry.pfn]):
                 return False
     for pfn in range(Machine.frames):
         if folio_ref_count(mem_map[pfn]) < folio_mapcount(mem_map[pfn]):
@@ -167,7 +170,7 @@ def no_store_behind_mkclean() -> bool:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
             pte = pte_at(address)
-            if entry.dirty and runs(cpu) and not folio_test_dirty(mem_map[entry.pfn]):
+            if entry.dirty and runs_user_code(cpu) and not folio_test_dirty(mem_map[entry.pfn]):
                 return False
             if pte_write(pte) and not folio_test_dirty(mem_map[pte_pfn(pte)]):
                 return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pagerace.lang import agent
-from pagerace.machine.cpu import cpus, runs
+from pagerace.machine.cpu import cpus, runs_user_code
 from pagerace.machine.memory import Machine
 from pagerace.machine.pgtable import pte_none, pte_pfn, pte_present
 from pagerace.machine.tlb import tlb_evict, tlb_fill
@@ -37,7 +37,7 @@ def no_stale_entry() -> bool:
         for address in range(Machine.pages):
             entry = cpu.tlb[address]
             pte = pte_at(address)
-            if entry.present and runs(cpu):
+            if entry.present and runs_user_code(cpu):
                 if not pte_present(pte) or pte_pfn(pte) != entry.pfn:
                     return False
     return True

@@ -103,7 +103,7 @@ def setup() -> None:
     mmap_region(mm, mapping, 0, Machine.pages)
     for cpu in range(Machine.cpus):
         if cpu != 1:
-            load_new_mm_cr3(cpus[cpu], mm)
+            load_new_mm_cr3(cpu, mm)
             mm.cpu_bitmap |= u8(1) << cpu
     for index in range(Machine.pages):
         page = alloc_page()
