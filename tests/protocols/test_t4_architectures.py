@@ -28,7 +28,7 @@ HOLDS = {
     "t4_architectures::x86_walker": (66_137, 83),
     "t4_architectures::x86_wrprotect": (1_487, 47),
     "t4_architectures::arm64_afdbm_wrprotect": (1_011, 42),
-    "t4_architectures::s390_v6_2": (108_086, 123),
+    "t4_architectures::s390_v6_2": (100_460, 123),
     "t4_architectures::s390_v6_0": (108_086, 123),
     "t4_paravirtual::v6_2": (217_286, 129),
     "t4_paravirtual::lazy": (181_651, 136),
