@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from pagerace.compiler.digest import digest
 from pagerace.compiler.ir import Program
@@ -33,10 +34,15 @@ class Known:
 
     store: Store
     claim: str
-    model: str
+    program: Program
     execution: Execution | None = None
     failure: Failure | None = None
     gone: list[Failure] = field(default_factory=list[Failure])
+
+    @cached_property
+    def model(self) -> str:
+        """The digest of the program.  Most checks never need it."""
+        return digest(self.program)
 
     @property
     def same(self) -> bool:
@@ -78,9 +84,8 @@ def replayed(
     """Run the known failures of ``claim`` again, until one fails."""
     from pagerace import search
 
-    known = Known(store, claim, digest(program))
-    failures = store.failures(claim)
-    for failure in sorted(failures, key=lambda f: f.model != known.model):
+    known = Known(store, claim, program)
+    for failure in sorted(store.failures(claim), key=lambda f: f.model != known.model):
         if failure.violated in OF_MANY:
             continue
         what = f"known failure ({failure.violated}, found {failure.found})"

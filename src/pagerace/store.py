@@ -8,12 +8,10 @@ The store only saves time.  What goes wrong with it is noted, and never ends a c
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,6 +185,8 @@ class Store:
 
 def today() -> str:
     """The date that a failure is found on."""
+    import datetime
+
     return datetime.date.today().isoformat()
 
 
@@ -218,6 +218,8 @@ def _failure(path: Path) -> Failure:
 
 def _write(path: Path, text: str) -> None:
     """Others see all of the file or none of it.  Raises OSError."""
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="new-", suffix=".tmp")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -114,9 +114,13 @@ def test_known_failure_of_the_same_model_is_the_answer(
 
 
 def test_known_failure_that_still_happens_in_a_changed_model(
-    project: CommandLine, searches: list[str], snapshot: object
+    project: CommandLine,
+    searches: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    snapshot: object,
 ) -> None:
     project("check", "race.py")
+    monkeypatch.setattr("pagerace.store.today", lambda: "2026-12-24")
     # The same schedule still loses an update; the first two steps are other ones.
     edit(project, RACE.replace("counter.value == 2", "counter.value >= 2"))
     run = project("check", "race.py")
@@ -166,6 +170,32 @@ def test_schedule_that_ends_too_early_finds_another(project: CommandLine) -> Non
     assert run.err.endswith("passes now; searching anew\n")
     (path,) = kept(project)
     assert json.loads(path.read_text())["execution"]["schedule"] != "0:1,1:2,0:1"
+
+
+def test_gone_failure_is_forgotten_where_another_is_found(project: CommandLine) -> None:
+    project("check", "race.py")
+    edit(project, LATER.replace("no_lost_update", "both_count"))
+    assert project("check", "race.py").code == 1
+    assert [path.name.partition("-")[2][9:] for path in kept(project)] == ["both_count.json"]
+
+
+def test_what_one_execution_cannot_show_is_searched(
+    project: CommandLine, searches: list[str]
+) -> None:
+    source = (
+        "from pagerace.lang import Struct, protocol, thread\n\n\n"
+        "class Gate(Struct):\n    shut: bool\n\n\ngate = Gate()\n\n\n"
+        "def wait() -> None:\n    while gate.shut:\n        pass\n\n\n"
+        "def shut() -> None:\n    gate.shut = True\n\n\n"
+        "stuck = protocol(threads=[thread(wait), thread(shut)])\n"
+    )
+    project.write("stuck.py", source)
+    first = project("check", "stuck.py")
+    assert first.out.startswith("BUG: livelock")
+    assert len(kept(project)) == 1
+    again = project("check", "stuck.py")
+    assert (again.code, again.err) == (1, "")
+    assert "Known:" not in again.out and searches == ["stuck", "stuck"]
 
 
 def test_gone_failure_is_kept_while_the_search_is_not_complete(project: CommandLine) -> None:

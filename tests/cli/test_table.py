@@ -111,6 +111,8 @@ lost = plain.replace(expect=holds)
 
 never_lost = in_one_step.replace(expect=violates(no_lost_update), mutants={})
 
+silent = plain.replace(at_end=[], expect=holds)
+
 other = plain.replace(expect=violates(never_too_many_of_them))
 
 unreached = in_one_step.replace(sometimes=[is_locked], mutants={})

@@ -30,8 +30,10 @@ def open_store(options: argparse.Namespace, terminal: Terminal) -> Store:
 def store_for_check(options: argparse.Namespace, terminal: Terminal) -> Store | None:
     """None where known failures are to be neither replayed nor kept.
 
-    Who chooses the reductions, or wants all verdicts, wants to see what a search says.
+    Who chooses the reductions, or what is looked for, or wants all verdicts, wants to see
+    what a search says.
     """
-    if options.no_store or options.reductions or options.all:
+    asks = options.reductions or options.all or getattr(options, "data_races", False)
+    if options.no_store or asks:
         return None
     return open_store(options, terminal)
