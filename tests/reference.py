@@ -1,11 +1,14 @@
 """Every interleaving, searched the plain way: what all faster searches must agree with.
 
-Breadth first over the states of the interpreter, one dictionary, no reductions.
+Breadth first over the states of the interpreter, one dictionary; no reduction unless a
+test of reductions asks for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from pagerace.compiler import interpreter
 from pagerace.compiler.interpreter import State
@@ -27,6 +30,9 @@ class Reference:
     levels        new states per level, the initial one on level 0
     orders        (lock, held mask) pairs of LockOrder
     blocks        blocks executed, as (process, block)
+    passed        the same, in steps that were possible
+    ends          states in which no process can step
+    lost          is there a state from which no complete state can be reached?
     """
 
     states: int = 0
@@ -38,6 +44,9 @@ class Reference:
     levels: list[int] = field(default_factory=list[int])
     orders: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
     blocks: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    passed: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    ends: set[object] = field(default_factory=set[object])
+    lost: bool = False
 
     @property
     def shortest(self) -> int | None:
@@ -48,8 +57,17 @@ class Reference:
         self.violations[name] = min(steps, self.violations.get(name, steps))
 
 
-def search(program: Program, states_max: int = 1_000_000) -> Reference:
-    """Search to the end, past violations too.  Raises OverflowError above the bound."""
+Chosen: TypeAlias = "Callable[[Sequence[int]], int]"
+
+
+def search(
+    program: Program, states_max: int = 1_000_000, chosen: Chosen | None = None
+) -> Reference:
+    """Search to the end, past violations too.  Raises OverflowError above the bound.
+
+    ``chosen`` gives the processes to expand for the program counters of a state, as bits;
+    if none of these has a successor, all are expanded.
+    """
     found = Reference()
     state = interpreter.initial(program)
     numbers = {state.key(): 0}
@@ -60,7 +78,12 @@ def search(program: Program, states_max: int = 1_000_000) -> Reference:
     for number, state in enumerate(states):  # grows while it is read
         depth = depths[number]
         done.append(_look(program, state, depth, found))
-        following, can_step = _expand(program, state, depth, found)
+        wanted = -1 if chosen is None else chosen(state.pc)
+        following, can_step = _expand(program, state, depth, found, wanted)
+        if not following and wanted != -1:
+            following, can_step = _expand(program, state, depth, found, -1)
+        if not can_step:
+            found.ends.add(state.key())
         if not can_step and not done[number]:
             found.violated("deadlock", depth)
         successors.append([])
@@ -78,8 +101,7 @@ def search(program: Program, states_max: int = 1_000_000) -> Reference:
     found.depth = depths[-1]
     found.complete = sum(done)
     found.levels = [depths.count(level) for level in range(found.depth + 1)]
-    if not found.violations:
-        _look_for_livelock(successors, depths, done, found)
+    _look_for_livelock(successors, depths, done, found)
     return found
 
 
@@ -99,15 +121,19 @@ def _look(program: Program, state: State, depth: int, found: Reference) -> bool:
 
 
 def _expand(
-    program: Program, state: State, depth: int, found: Reference
+    program: Program, state: State, depth: int, found: Reference, wanted: int
 ) -> tuple[list[State], bool]:
-    """(the states after one step, whether any step is possible)."""
+    """(the states after one step of a wanted process, whether any step is possible)."""
     following: list[State] = []
     can_step = False
     for process in program.processes:
+        if not wanted >> process.index & 1:
+            continue
         for outcome in interpreter.enumerate_steps(program, state, process.index, record=False):
             found.blocks.update((process.index, block) for block in outcome.blocks)
             can_step |= outcome.kind in ("ok", "failed", "endless")
+            if outcome.kind != "blocked":
+                found.passed.update((process.index, block) for block in outcome.blocks)
             if outcome.kind == "ok":
                 following.append(outcome.state)
                 found.orders.update(outcome.locks)
@@ -134,6 +160,8 @@ def _look_for_livelock(
             if not good[before]:
                 good[before] = True
                 pending.append(before)
-    for number in range(len(successors)):
-        if not good[number]:
-            found.violated("livelock", depths[number])
+    found.lost = not all(good)
+    if not found.violations:
+        for number in range(len(successors)):
+            if not good[number]:
+                found.violated("livelock", depths[number])

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
 from pagerace import search
+from pagerace.compiler.layout import Layout
 from pagerace.compiler.program import compile_protocol
+from pagerace.compiler.reductions import NAMES, Reductions
 from tests import generated, reference
 from tests.agree.walks import compare_walks
 
@@ -38,7 +40,11 @@ def agree(source: str) -> None:
         expected = reference.search(program, STATES_MAX)
     except OverflowError:
         return
-    result = search.check(program, workers=1)
+    result = search.check(program, workers=1, reductions="none")
+    if Reductions.of(program, Layout.of(program), NAMES).figures:
+        reduced = search.check(program, workers=1)
+        assert (reduced.verdict, reduced.violation) == (result.verdict, result.violation)
+        assert reduced.reached == result.reached or result.verdict == "violated"
     if not expected.violations:
         assert result.verdict == "holds"
         assert (result.states, result.seen, result.depth) == (

@@ -110,7 +110,9 @@ def add_bounds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reductions",
         choices=("none", "partial-order", "symmetry", "all"),
-        help="leave out what shows nothing new (default: all); the verdict is the same",
+        metavar="WHICH",
+        help="none, partial-order, symmetry or all (the default): to leave out states "
+        "that show nothing new; the verdict is the same",
     )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pagerace.compiler import independence
+from pagerace.compiler.independence import Independence
 from pagerace.compiler.ir import Program
 from pagerace.compiler.layout import Layout
 from pagerace.compiler.state import State
@@ -41,18 +43,22 @@ class Reductions:
     may go alone, and the size of the group of symmetries.
     """
 
+    partial: Independence | None = None
+
     @staticmethod
     def of(program: Program, layout: Layout, names: Sequence[str]) -> Reductions:
         """Those of ``names`` that are of use for a program."""
-        return Reductions()
+        partial = independence.find(program) if PARTIAL_ORDER in names else None
+        return Reductions(partial if partial is not None and partial.owners else None)
 
     @property
     def figures(self) -> dict[str, int]:
-        return {}
+        return {PARTIAL_ORDER: self.partial.points} if self.partial is not None else {}
 
     def chosen(self, pc: Sequence[int]) -> int:
         """The processes to expand where the program counters are these, a bit each."""
-        return EVERY
+        alone = self.partial.chosen(pc) if self.partial is not None else None
+        return EVERY if alone is None else 1 << alone
 
     def canonical(self, state: State) -> State:
         """The representative of all states that differ by names only."""

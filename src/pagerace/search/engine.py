@@ -110,7 +110,7 @@ def check_state(source: ptr[u64], context: ptr[u64]) -> u64: ...
 def threads_done(source: ptr[u64]) -> u64: ...
 
 
-# Bit p is set: process p is to be expanded.  If none of these can step, all are.
+# Bit p is set: process p is to be expanded.  If none of these leads on, all are.
 @external
 def chosen(source: ptr[u64]) -> u64: ...
 
@@ -204,9 +204,9 @@ def expand_state(
                     break
                 if next_choice(context) == 0:
                     break
-        if seen + failed != 0 or wanted == EVERY:
+        if seen != 0 or wanted == EVERY:
             break
-        wanted = EVERY  # those that were chosen have to wait
+        wanted = EVERY  # those that were chosen have to wait, or fail
     if seen + failed == 0:
         if threads_done(source) == 0:
             tally[STUCK] = tally[STUCK] + 1
