@@ -9,6 +9,7 @@ from pagerace.machine.memory import frames
 from pagerace.machine.pgtable import pte_none
 from pagerace.mm.fault import do_user_addr_fault
 from pagerace.mm.filemap import filemap_remove_folio
+from pagerace.mm.mm_types import FAULT_FLAG_WRITE
 from pagerace.mm.page_flags import folio_mapped
 from pagerace.mm.truncate import truncate_setsize
 from pagerace.protocols._shared_file import Start
@@ -28,7 +29,7 @@ def test_truncation_unmaps_flushes_and_frees() -> None:
 def test_a_fault_behind_the_end_of_the_file_is_a_signal() -> None:
     map_file(Start.STORED)
     truncate_setsize(mapping)
-    assert not do_user_addr_fault(mm, PAGE)
+    assert not do_user_addr_fault(mm, PAGE, FAULT_FLAG_WRITE)
 
 
 def test_a_folio_that_is_mapped_may_not_leave_the_page_cache() -> None:
