@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
+from pagerace.report.mutants import Killing, kills
+from pagerace.report.properties import Property
 from pagerace.report.summary import Summary
 from tests.cli.conftest import CommandLine, Run
 from tests.report import samples
@@ -164,3 +166,10 @@ def test_for_real(pagerace: CommandLine) -> None:
     assert run.code == 0
     assert re.search(r"^  no_flush  no_lost_update +\d+ +\d+ ", run.out, re.M)
     assert run.err == "\n1 mutant: 1 killed as declared\n"
+
+
+def test_properties_of_one_name_in_two_files_are_two() -> None:
+    here = Property("sees_no_half", "always", "T4-S10: here", "a")
+    there = Property("sees_no_half", "always", "T4-S10: there", "b")
+    killing = Killing("a.py::x", "m", "sees_no_half", killed_by("sees_no_half"), [here])
+    assert kills([here, there], [killing], ()) == {here: 1, there: 0}

@@ -8,7 +8,7 @@ from pagerace.cli.arguments import Parser, add_bounds, add_output
 from pagerace.cli.check import check_target
 from pagerace.cli.errors import UsageError
 from pagerace.cli.load import Target, mutated, targets_of
-from pagerace.cli.properties import stated_by_any
+from pagerace.cli.properties import stated_by, stated_by_any
 from pagerace.cli.terminal import Terminal
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.report import mutants as report
@@ -57,7 +57,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
                 terminal.out(table.refused(mutant.mutant))
             continue
         declared = mutant.protocol.expect.violated or ""
-        killings.append(Killing(claim.address, mutant.mutant, declared, summary))
+        stated = stated_by(mutant.protocol)
+        killings.append(Killing(claim.address, mutant.mutant, declared, summary, stated))
         if text:
             terminal.out(table.row(killings[-1]))
         if summary.reason == "interrupted":

@@ -18,12 +18,21 @@ HEADINGS = ("mutant", "killed by", "states", "steps", "time")
 
 @dataclass(frozen=True)
 class Killing:
-    """One mutant of ``claim`` and what the search found; ``declared`` must kill it."""
+    """One mutant of ``claim`` and what the search found; ``declared`` must kill it.
+
+    ``stated`` are the properties of the claim: another file may use the same names.
+    """
 
     claim: str
     mutant: str
     declared: str
     summary: Summary
+    stated: Collection[Property] = ()
+
+    @property
+    def killer(self) -> Property | None:
+        """The property that is violated; None for a survivor, and for a detector."""
+        return next((item for item in self.stated if item.name == self.found), None)
 
     @property
     def found(self) -> str:
@@ -104,8 +113,8 @@ def kills(
 
     None where it kills none of those that were decided, and is declared by others.
     """
-    found = [killing.found for killing in killings]
-    counts: Counts = {item: found.count(item.name) for item in properties}
+    killers = [killing.killer for killing in killings]
+    counts: Counts = {item: killers.count(item) for item in properties}
     return {p: None if not n and p.name in undecided else n for p, n in counts.items()}
 
 
