@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from pagerace.cli.load import Target, targets_of
+from pagerace.cli.load import targets_of
 from pagerace.compiler.program import compile_protocol
 from pagerace.machine.arch import Arch
 from pagerace.machine.memory import Machine
@@ -15,11 +15,12 @@ from pagerace.machine.pae import Pae
 from pagerace.mm.gup import Gup
 from pagerace.mm.pgtable_lockless import Lockless
 from pagerace.protocols import t4_torn_pmd, t4_torn_read
-from pagerace.search import Result, check
+from pagerace.search import check
+from tests.protocols.claims import assert_holds, assert_violated
 
 TARGETS = {
     target.address: target
-    for target in targets_of(["t4_torn_read", "t4_torn_pmd"], mutants=True)
+    for target in targets_of(["t4_torn_read", "t4_torn_pmd", "t4_torn_twice"], mutants=True)
 }
 
 # Claims that hold: different states, and steps to the farthest of them.
@@ -37,6 +38,8 @@ HOLDS: dict[str, tuple[int, int]] = {
     "t4_torn_pmd::paravirtual_rcu": (1_180, 30),
     "t4_torn_pmd::gup_v6_1": (194, 22),
     "t4_torn_pmd::gup_v6_2": (174, 21),
+    "t4_torn_twice::force_flush": (3_541_021, 98),
+    "t4_torn_twice::cmpxchg8b": (1_116_068, 83),
 }
 
 # Claims and mutants that are violated: steps of a shortest execution.
@@ -72,11 +75,12 @@ VIOLATED = {
     "t4_torn_pmd::gup_v6_0": 12,
     "t4_torn_pmd::gup_v6_1[no_second_look]": 12,
     "t4_torn_pmd::gup_v6_2[not_at_this_level]": 12,
+    "t4_torn_twice::v6_2": 46,
+    "t4_torn_twice::force_flush[no_second_look]": 12,
+    "t4_torn_twice::force_flush[flag_not_looked_at]": 28,
+    "t4_torn_twice::force_flush[no_flush]": 28,
+    "t4_torn_twice::cmpxchg8b[two_loads]": 46,
 }
-
-
-def run(target: Target) -> Result:
-    return check(compile_protocol(target.protocol, target.address))
 
 
 def test_every_claim_and_mutant_is_here() -> None:
@@ -95,21 +99,12 @@ def test_every_property_kills_a_mutant() -> None:
 
 @pytest.mark.parametrize("name", HOLDS)
 def test_holds(name: str) -> None:
-    result = run(TARGETS[name])
-    assert (result.verdict, result.violation) == ("holds", None)
-    assert (result.states, result.depth) == HOLDS[name]
-    assert result.unreached == []
+    assert_holds(TARGETS[name], *HOLDS[name])
 
 
 @pytest.mark.parametrize("name", VIOLATED)
 def test_is_violated(name: str) -> None:
-    target = TARGETS[name]
-    result = run(target)
-    assert result.violation is not None
-    found = result.violation.property or result.violation.slug
-    assert found == target.protocol.expect.violated
-    assert result.execution is not None
-    assert len(result.execution.steps) == VIOLATED[name]
+    assert_violated(TARGETS[name], VIOLATED[name])
 
 
 @pytest.mark.parametrize("low_pfn_bits", [0, 1])
@@ -136,7 +131,8 @@ def test_gup_fast_with_a_read_by_cmpxchg8b_gives_no_wrong_page() -> None:
 
 def test_a_second_look_at_the_pmd_changes_nothing_where_tables_stay() -> None:
     claim = t4_torn_read.gup_one_zap.replace(config=[Gup(pmd_recheck=False)])
-    assert check(compile_protocol(claim)).states == HOLDS["t4_torn_read::gup_one_zap"][0]
+    states, _ = HOLDS["t4_torn_read::gup_one_zap"]
+    assert check(compile_protocol(claim), reductions="none").states == states
 
 
 @pytest.mark.parametrize("name", ["v6_2", "v6_2_collapse_halves", "paravirtual_rcu"])

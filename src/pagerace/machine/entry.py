@@ -90,14 +90,17 @@ def remember(ptep: pte_slot) -> None:
 
 def watch_entry() -> None:
     """A read begins: from here on values are remembered, the present one included."""
-    with atomic():
-        watched.watching = True
-        if watched.ptep is not None:
-            remember(watched.ptep)
+    if Watch.entries:
+        with atomic():
+            watched.watching = True
+            if watched.ptep is not None:
+                remember(watched.ptep)
 
 
 def unwatch_entry() -> u32:
     """The read has ended; gives ``held``."""
+    if not Watch.entries:
+        return 0
     with atomic():
         held = watched.held
         watched.watching = False

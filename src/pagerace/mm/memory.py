@@ -21,6 +21,13 @@ from pagerace.machine.pgtable import (
     ptep_get,
     set_pte,
 )
+from pagerace.mm.anon import (
+    PageAnon,
+    do_anonymous_page,
+    is_zero_pte,
+    vma_is_anonymous,
+    wp_page_copy,
+)
 from pagerace.mm.filemap import filemap_fault, filemap_page_mkwrite
 from pagerace.mm.mm_inline import FlushPending, mm_tlb_flush_pending
 from pagerace.mm.mm_types import (
@@ -166,9 +173,11 @@ def zap_pte_range(
             addr += PAGE_SIZE
             if zap_force_flush(details):
                 force_flush = True
+            if is_zero_pte(ptent):
+                continue
             delay_rmap = False
             dirty = False
-            if pte_dirty(ptent):
+            if pte_dirty(ptent) and not PageAnon(page):
                 if MmuGather.dirty_in_gather:
                     dirty = True
                     delay_rmap = MmuGather.delay_rmap
@@ -205,13 +214,15 @@ def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
 
 
 def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
-    """handle_pte_fault(), of a shared mapping.
+    """handle_pte_fault(): nothing is swapped out.
 
     The PTE is read without a lock, and looked at again under the PTL.
     """
     vmf.pte = pte_offset_map(vmf.pmd, vmf.address)
     vmf.orig_pte = ptep_get(vmf.pte)
     if not pte_present(vmf.orig_pte):
+        if vma_is_anonymous(vmf.vma):
+            return do_anonymous_page(vmf)
         return do_fault(vmf)
     ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
     spin_lock(ptl)
@@ -300,6 +311,8 @@ def do_set_pte(vmf: vm_fault, page: folio, addr: ulong) -> None:
 
 def do_wp_page(vmf: vm_fault) -> vm_fault_t:
     """do_wp_page(): a write to a read-only PTE; PTL held, dropped on the way."""
+    if vma_is_anonymous(vmf.vma):
+        return wp_page_copy(vmf)
     vmf.page = vm_normal_page(vmf.vma, vmf.address, vmf.orig_pte)
     return wp_page_shared(vmf)
 

@@ -1,0 +1,123 @@
+"""Anonymous memory: the part of mm/memory.c that serves its faults.
+
+``Anon.private`` makes all VMAs private and anonymous.  What a read fault maps there is the
+zero page, frame ``Anon.zero_pfn``, which nobody counts; a write fault brings a page.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import Config, atomic
+from pagerace.machine.memory import frames
+from pagerace.machine.pgtable import (
+    pfn_pte,
+    pte_mkdirty,
+    pte_mkwrite,
+    pte_mkyoung,
+    pte_none,
+    pte_pfn,
+    pte_same,
+    pte_t,
+    ptep_get,
+    set_pte,
+)
+from pagerace.mm.mm_types import (
+    FAULT_FLAG_WRITE,
+    folio,
+    page_to_pfn,
+    vm_area_struct,
+    vm_fault,
+    vm_fault_t,
+)
+from pagerace.mm.page_alloc import alloc_page
+from pagerace.mm.page_flags import mapcount_inc
+from pagerace.mm.pgtable import (
+    pte_lockptr,
+    pte_offset_map_lock,
+    pte_unmap_unlock,
+    ptep_clear_flush,
+)
+from pagerace.mm.spinlock import spin_lock
+from pagerace.mm.swap import put_page
+
+
+class Anon(Config):
+    """``private``: there is anonymous memory, and nothing else.  ``zero_pfn``: ZERO_PAGE."""
+
+    private: bool = False
+    zero_pfn: int = 0
+
+
+def vma_is_anonymous(vma: vm_area_struct) -> bool:
+    """vma_is_anonymous() of include/linux/mm.h."""
+    return Anon.private
+
+
+def PageAnon(page: folio) -> bool:
+    """PageAnon() of include/linux/page-flags.h."""
+    return Anon.private
+
+
+def is_zero_pte(pte: pte_t) -> bool:
+    """is_zero_pfn(pte_pfn()): then vm_normal_page() has no page to give."""
+    return Anon.private and pte_pfn(pte) == Anon.zero_pfn
+
+
+def do_anonymous_page(vmf: vm_fault) -> vm_fault_t:
+    """do_anonymous_page(): the zero page, or a page of its own for a write."""
+    page: folio | None = None
+    entry = pte_mkyoung(pfn_pte(Anon.zero_pfn, False))
+    if vmf.flags & FAULT_FLAG_WRITE != 0:
+        page = alloc_zeroed_user_highpage_movable()
+        if page is None:
+            return 0  # VM_FAULT_OOM
+        entry = mk_anon_pte(page)
+    ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
+    vmf.pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, ptl)
+    if pte_none(ptep_get(vmf.pte)):
+        if page is not None:
+            page_add_new_anon_rmap(page, vmf.vma)
+        set_pte(vmf.pte, entry)
+        pte_unmap_unlock(vmf.pte, ptl)
+    else:
+        pte_unmap_unlock(vmf.pte, ptl)
+        if page is not None:
+            put_page(page)
+    return 0
+
+
+def wp_page_copy(vmf: vm_fault) -> vm_fault_t:
+    """wp_page_copy(), of the zero page; PTL held, dropped on the way."""
+    ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
+    pte_unmap_unlock(vmf.pte, ptl)
+    page = alloc_zeroed_user_highpage_movable()
+    if page is None:
+        return 0  # VM_FAULT_OOM
+    spin_lock(ptl)
+    if pte_same(ptep_get(vmf.pte), vmf.orig_pte):
+        ptep_clear_flush(vmf.vma, vmf.address, vmf.pte)
+        page_add_new_anon_rmap(page, vmf.vma)
+        set_pte(vmf.pte, mk_anon_pte(page))
+        pte_unmap_unlock(vmf.pte, ptl)
+    else:
+        pte_unmap_unlock(vmf.pte, ptl)
+        put_page(page)
+    return 0
+
+
+def mk_anon_pte(page: folio) -> pte_t:
+    """mk_pte() of a page that is written to: writable and dirty from the start."""
+    return pte_mkwrite(pte_mkdirty(pte_mkyoung(pfn_pte(page_to_pfn(page), False))))
+
+
+def page_add_new_anon_rmap(page: folio, vma: vm_area_struct) -> None:
+    """page_add_new_anon_rmap() of mm/rmap.c; PTL held."""
+    mapcount_inc(page)
+
+
+def alloc_zeroed_user_highpage_movable() -> folio | None:
+    """alloc_zeroed_user_highpage_movable() of include/linux/highmem.h."""
+    page = alloc_page()
+    if page is not None:
+        with atomic():  # nobody else knows the page yet
+            frames[page_to_pfn(page)].content = 0
+    return page
