@@ -37,7 +37,7 @@ FORWARD = (
     serial.next_level, engine.put, completion.mark_complete, completion.settle_roots,
     completion.sweep,
 )  # fmt: skip
-# Compiled when they are needed, which is after the search and not always.
+# They run for a moment, after the search: not worth waiting for LLVM's best.
 BACKWARD = (
     backward.index_marks, backward.mark_level, backward.choose_step, backward.inspect
 )  # fmt: skip
@@ -68,25 +68,9 @@ class Loops:
     chosen: Callable[..., int]
     canonicalise: Callable[..., None]
 
-    def __init__(
-        self,
-        functions: dict[str, Callable[..., Any]],
-        *,
-        native: bool,
-        backward: Callable[[], dict[str, Callable[..., Any]]] = dict,
-    ) -> None:
-        """``backward`` makes those of ``BACKWARD`` if they are not among ``functions``."""
+    def __init__(self, functions: dict[str, Callable[..., Any]], *, native: bool) -> None:
         self.native = native
         self.__dict__.update(functions)
-        self._backward = backward
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        """A function that is not there yet."""
-        self.__dict__.update(self._backward())
-        self._backward = dict
-        if name not in self.__dict__:
-            raise AttributeError(name)
-        return self.__dict__[name]
 
 
 def native_loops(
@@ -118,8 +102,8 @@ def native_loops(
         return {name: native.function(name) for name in functions}
 
     functions = {name: native.function(name) for name in EXTERNALS}
-    functions |= made(FORWARD, "loops")
-    return Loops(functions, native=True, backward=lambda: made(BACKWARD, "search"))
+    functions |= made(FORWARD, "loops") | made(BACKWARD, "search")
+    return Loops(functions, native=True)
 
 
 def _signature(entry: Callable[..., Any]) -> Function:
