@@ -18,6 +18,7 @@ from pagerace.lang import (
     pool,
     s8,
     s32,
+    trace,
     u3,
     u4,
     u8,
@@ -70,6 +71,7 @@ class Table(Struct):
     lock: Lock
     owner: Ref[Page]
     cells: Array[u16] = array(3)
+    locks: Array[Lock] = array(2)
 
 
 pages = pool(Page, 3)
@@ -166,6 +168,19 @@ def locked(n: u8) -> u8:
         table.cells[n & 1] += 1
     assert not table.lock.held
     return table.lock.taken + u8(table.cells[1])
+
+
+def locked_one_of_several(n: u8) -> u8:
+    with table.locks[n & 1]:
+        table.cells[n & 1] += 1
+        assert table.locks[n & 1].held
+    assert not table.locks[n & 1].held
+    return table.locks[0].taken * 2 + table.locks[1].taken
+
+
+def noted(n: u8) -> u8:
+    trace("{{}} of {}", n)
+    return n
 
 
 def describe(colour: Colour) -> u8:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import inspect
 import itertools
@@ -16,6 +17,8 @@ from pagerace.compiler.interpreter import run_code
 from pagerace.compiler.native import build
 from pagerace.compiler.ops import signed_value
 from pagerace.compiler.program import compile_direct, compile_function
+from pagerace.lang.direct import ptr
+from pagerace.lang.integers import u64
 from tests.compiler.native.test_direct import Memory as NaturalMemory
 
 from . import corner_samples, language_samples
@@ -66,3 +69,20 @@ def test_three_executors_agree(samples: ModuleType, name: str) -> None:
         table = [natural.table] if native.functions[name].memory else []
         assert native_function(*table, *raw) == result, (name, arguments)
         assert natural.status.value == 0
+
+
+def next_number(numbers: ptr[u64]) -> u64:
+    numbers[0] = numbers[0] + 1
+    return numbers[0]
+
+
+def add_to_next(numbers: ptr[u64], n: u64) -> None:
+    numbers[next_number(numbers)] += n
+
+
+def test_an_element_of_a_pointer_is_found_once_to_add_to_it() -> None:
+    codes, _ = compile_direct([add_to_next])
+    function = build.compile_direct(codes).function("add_to_next")
+    numbers = (ctypes.c_uint64 * 4)(0, 10, 20, 30)
+    function(ctypes.addressof(numbers), 5)
+    assert list(numbers) == [1, 15, 20, 30]

@@ -105,3 +105,4 @@ def test_objects_have_the_names_of_their_cells() -> None:
 def test_fill() -> None:
     assert show.fill("a {} b {}", ["1", "{}"]) == "a 1 b {}"
     assert show.fill("a {}", []) == "a {}"
+    assert show.fill("{{}} {} {{{}}}", ["1", "2"]) == "{} 1 {2}"

@@ -14,6 +14,7 @@ from pagerace.compiler.builder import Elements, Literal, Place, Static, Value
 from pagerace.compiler.expressions import Expressions
 from pagerace.compiler.ir import BOOL, Const, Operand, Scalar
 from pagerace.compiler.kinds import describe, limits, plain, result_type, smallest
+from pagerace.compiler.show import places
 from pagerace.lang import access, direct, flow
 from pagerace.lang.integers import SizedInt
 from pagerace.lang.structures import BitStruct, Pool, resolve_length
@@ -292,10 +293,10 @@ class Calls(Expressions):
                 help='trace("page {}", pfn)',
             )
         text = node.args[0].value
-        places, given = text.count("{}"), len(node.args) - 1
-        if places != given:
+        wanted, given = places(text), len(node.args) - 1
+        if wanted != given:
             values = "1 value" if given == 1 else f"{given} values"
-            self.fail(node, "wrong-arguments", f"the text has {places} {{}} for {values}")
+            self.fail(node, "wrong-arguments", f"the text has {wanted} {{}} for {values}")
         values = tuple(self.operand(argument) for argument in node.args[1:])
         self.emit(ir.Note("trace", text, values, self.where(node)))
         return Static(None)

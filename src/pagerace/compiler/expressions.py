@@ -8,7 +8,7 @@ import enum
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from pagerace.compiler import ir
 from pagerace.compiler.builder import (
@@ -234,7 +234,10 @@ class Expressions(Operators):
         return self.op(node, "convert", shifted, to=scalar)
 
     def _subscript(self, node: ast.Subscript) -> Value:
-        base = self.value(node.value)
+        return self.element(node, self.value(node.value))
+
+    def element(self, node: ast.Subscript, base: Value) -> Value:
+        """An element of what ``node.value`` has given."""
         if isinstance(base, Static) and isinstance(base.value, Pool):
             structure = self.memory.structures[base.value.cls]
             first = self.memory.first[id(base.value)]
@@ -248,15 +251,18 @@ class Expressions(Operators):
             if len(base.lengths) > 1:
                 return Elements(base.place, flat, base.lengths[1:], base.owner)
             return self._reach(node, base.place, flat, base.owner)
-        if isinstance(base, (Const, Reg)) and base.type.kind == "ptr":
-            assert base.type.element is not None
-            destination = self.register(base.type.element)
-            index = self.operand(node.slice)
-            self.emit(ir.PtrLoad(destination, base, index, self.where(node)))
-            return destination
+        if is_pointer(base):
+            return self.pointed_at(node, base, self.operand(node.slice))
         self.fail(
             node, "unsupported-expression", "only arrays, pools and pointers have elements"
         )
+
+    def pointed_at(self, node: ast.AST, pointer: Operand, index: Operand) -> Reg:
+        """An element that a pointer leads to, loaded."""
+        assert pointer.type.element is not None
+        destination = self.register(pointer.type.element)
+        self.emit(ir.PtrLoad(destination, pointer, index, self.where(node)))
+        return destination
 
     def in_range(self, node: ast.AST, index: ast.expr, length: int) -> Operand:
         """An index that has been checked against ``length``."""
@@ -398,3 +404,8 @@ class Expressions(Operators):
         rest = ast.Compare(stand_in, node.ops[1:], node.comparators[1:])
         parts: list[ast.expr] = [ast.copy_location(p, node) for p in (first, rest)]
         return self._boolop(ast.copy_location(ast.BoolOp(ast.And(), parts), node))
+
+
+def is_pointer(value: Value) -> TypeGuard[Const | Reg]:
+    """Is it a pointer of direct code?"""
+    return isinstance(value, (Const, Reg)) and value.type.kind == "ptr"

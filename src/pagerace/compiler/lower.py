@@ -11,7 +11,7 @@ from typing import Any
 
 from pagerace.compiler import ir
 from pagerace.compiler.builder import Literal, Place, Skip, Static, Value
-from pagerace.compiler.expressions import Poison
+from pagerace.compiler.expressions import Poison, is_pointer
 from pagerace.compiler.functions import Functions
 from pagerace.compiler.ir import INT, NONE, Const, Operand, Reg, Scalar
 from pagerace.compiler.kinds import describe, is_plain
@@ -145,13 +145,8 @@ class Lowerer(Functions):
             value = self.as_operand(source, value)
         if isinstance(target, ast.Subscript):
             base = self.value(target.value)
-            if isinstance(base, (Const, Reg)) and base.type.kind == "ptr":
-                assert base.type.element is not None
-                index = self.operand(target.slice)
-                stored = self.convert(
-                    source, self.as_operand(source, value, base.type.element), base.type.element
-                )
-                self.emit(ir.PtrStore(base, index, stored, self.where(target)))
+            if is_pointer(base):
+                self._store_pointed_at(target, base, self.operand(target.slice), value, source)
                 return
         if isinstance(target, ast.Attribute):
             base = self.value(target.value)
@@ -169,6 +164,14 @@ class Lowerer(Functions):
         want = place.leaf.family.type
         operand = self.narrow(source, self.as_operand(source, value, want), want)
         self.store(target, place, operand)
+
+    def _store_pointed_at(
+        self, target: ast.AST, pointer: Operand, index: Operand, value: Value, source: ast.expr
+    ) -> None:
+        want = pointer.type.element
+        assert want is not None
+        stored = self.convert(source, self.as_operand(source, value, want), want)
+        self.emit(ir.PtrStore(pointer, index, stored, self.where(target)))
 
     def narrow(self, node: ast.AST, value: Operand, want: Scalar) -> Operand:
         """A store wraps to the width of its field, as it does in plain Python."""
@@ -202,7 +205,17 @@ class Lowerer(Functions):
             operand = self.as_operand(node.value, result, known.type)
             self.assign(node, known, self.narrow(node, operand, known.type))
             return
-        place = self.value(node.target)
+        if isinstance(node.target, ast.Subscript):
+            base = self.value(node.target.value)
+            if is_pointer(base):
+                index = self.operand(node.target.slice)
+                old = self.pointed_at(node.target, base, index)
+                result = self.arithmetic(node, name, old, self.value(node.value))
+                self._store_pointed_at(node.target, base, index, result, node.value)
+                return
+            place = self.element(node.target, base)
+        else:
+            place = self.value(node.target)
         if isinstance(place, Place):
             old = self.load(node.target, place)
             result = self.arithmetic(node, name, old, self.value(node.value))
@@ -210,12 +223,7 @@ class Lowerer(Functions):
             operand = self.narrow(node, self.as_operand(node, result, want), want)
             self.store(node.target, place, operand)
             return
-        load: Any = type(node.target)(
-            **{f: getattr(node.target, f) for f in node.target._fields}
-        )  # pyright: ignore
-        load.ctx = ast.Load()
-        whole = ast.BinOp(ast.copy_location(load, node.target), node.op, node.value)
-        self.assign_to(node.target, ast.copy_location(whole, node))
+        self.assign_to(node.target, node.value)  # which says why that is no place
 
     def do_return(self, node: ast.Return) -> None:
         scope = self.scope
@@ -269,7 +277,8 @@ class Lowerer(Functions):
             self.scope.cleanups.append(lambda: self.emit(ir.End(self.where(context))))
             return
         name = context.func if isinstance(context, ast.Call) else context
-        target = self.value(name) if isinstance(name, (ast.Name, ast.Attribute)) else None
+        is_place = isinstance(name, (ast.Name, ast.Attribute, ast.Subscript))
+        target = self.value(name) if is_place else None
         if isinstance(target, Static) or target is None:
             label = (
                 "a Python file; kernel code has no files" if ast.unparse(name) == "open" else ""
@@ -283,7 +292,8 @@ class Lowerer(Functions):
                 if label
                 else "`with atomic():`, or a structure with __enter__ and __exit__",
             )
-        lock = self.kept(context, self.as_operand(context, self.value(context)))
+        given = self.value(context) if context is not name else target
+        lock = self.kept(context, self.as_operand(context, given))
         cls = lock.type.cls
         enter, leave = (getattr(cls, n, None) for n in ("__enter__", "__exit__"))
         if not (isinstance(cls, type) and issubclass(cls, Struct) and enter and leave):

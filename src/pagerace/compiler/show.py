@@ -204,12 +204,20 @@ def object_names(program: Program) -> dict[str, list[str]]:
     return objects
 
 
+_BRACES = re.compile(r"\{\{|\}\}|\{\}")  # a brace is written twice, as in Python's formats
+
+
+def places(text: str) -> int:
+    """How many values a text has places for."""
+    return _BRACES.findall(text).count("{}")
+
+
 def fill(text: str, values: Sequence[str]) -> str:
     """``text`` with its ``{}``, one after the other, replaced by ``values``."""
-    parts = text.split("{}")
-    if len(parts) != len(values) + 1:
+    if places(text) != len(values):
         return text
-    return "".join(part + v for part, v in zip(parts, [*values, ""], strict=True))
+    left = iter(values)
+    return _BRACES.sub(lambda found: next(left) if found[0] == "{}" else found[0][0], text)
 
 
 def _object(scalar: Scalar, bits: int, objects: Objects) -> str:

@@ -54,6 +54,7 @@ def choosing(chooser: Callable[[int], int]) -> Generator[None]:
 def trace(text: str, *values: object) -> None:
     """Add a note to the race diagram; ``{}`` in ``text`` stands for a value.
 
+    A brace is written twice, as in Python's own formats.
     It is no step and no part of the state.
     """
 
