@@ -66,7 +66,7 @@ VIOLATED = {
 
 
 def run(target: Target) -> Result:
-    return check(compile_protocol(target.protocol, target.address))
+    return check(compile_protocol(target.protocol, target.address), reductions="none")
 
 
 def test_every_claim_and_mutant_is_here() -> None:
@@ -96,7 +96,9 @@ def test_is_violated(name: str) -> None:
 def test_tables_of_every_depth(levels: int) -> None:
     """Tables that stay add nothing: the states are those of one level."""
     machine = Machine(levels=levels)
-    result = check(compile_protocol(t4_lost_write.v6_2.replace(config=[machine])))
+    result = check(
+        compile_protocol(t4_lost_write.v6_2.replace(config=[machine])), reductions="none"
+    )
     assert (result.verdict, result.states, result.depth) == ("holds", 185_607, 127)
     result = check(compile_protocol(t4_lost_write.v6_0.replace(config=[machine])))
     assert result.violation is not None
