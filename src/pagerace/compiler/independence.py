@@ -129,11 +129,25 @@ class _Analysis:
         self.steps = [self._steps(process) for process in program.processes]
         self.visible = [self._seen(item) for item in program.properties]
         self._closures: dict[tuple[int, int, int], int] = {}
+        self._showing = [
+            [self._writers(steps, seen) for seen in self.visible] for steps in self.steps
+        ]
 
     def run(self) -> Independence:
-        classes: list[Class] = []
-        for process in self.program.processes:
-            classes += self._classes(process)
+        found = [self._candidates(process) for process in self.program.processes]
+        # The same points are kept out of all processes that have the same control flow, so
+        # that C3 also holds where symmetric processes change places from state to state.
+        able: dict[tuple[int, ...], int] = {}
+        for steps, points in zip(self.steps, found, strict=True):
+            flow = tuple(steps.following)
+            able[flow] = able.get(flow, 0) | sum(points.values())
+        never = {flow: self._heads(flow, points) for flow, points in able.items()}
+        classes = [
+            Class(process.index, left, conflicts)
+            for process, points in zip(self.program.processes, found, strict=True)
+            for conflicts, mask in points.items()
+            if (left := mask & ~never[tuple(self.steps[process.index].following)])
+        ]
         if len(classes) > CLASSES_MAX:
             classes = sorted(classes, key=self._use)[-CLASSES_MAX:]
             classes.sort(key=lambda c: c.process)
@@ -211,8 +225,8 @@ class _Analysis:
 
     # -- which step may go alone ------------------------------------------------------------
 
-    def _classes(self, process: Process) -> list[Class]:
-        """The points of one process by where the others have to be."""
+    def _candidates(self, process: Process) -> dict[tuple[int, ...], int]:
+        """Points of one process, as bits, by the points where the others may not be."""
         found: dict[tuple[int, ...], int] = {}
         for number in range(len(process.points)):
             conflicts = tuple(
@@ -225,24 +239,15 @@ class _Analysis:
             )
             if not useless:
                 found[conflicts] = found.get(conflicts, 0) | 1 << number
-        able = 0
-        for mask in found.values():
-            able |= mask
-        never = self._heads(process.index, able)
-        return [
-            Class(process.index, points & ~never, conflicts)
-            for conflicts, points in found.items()
-            if points & ~never
-        ]
+        return found
 
     def _conflicts(self, process: Process, number: int, other: Process) -> int:
         """The points of ``other`` from which it may come in the way, as bits."""
         if other is process:
             return 0
         mine, theirs = self.steps[process.index], self.steps[other.index]
-        direct = self._dependent(mine, number, theirs) | self._seen_together(
-            process, number, theirs
-        )
+        direct = self._dependent(mine, number, theirs)
+        direct |= self._seen_together(process, number, other)
         gated = self.facts.gated(process.index, number, other.index)
         if direct & gated:
             direct &= ~gated | self._disturbed(process.index, number, other.index, gated)
@@ -257,15 +262,22 @@ class _Analysis:
             found |= theirs.writers.get(cell, 0)
         return found
 
-    def _seen_together(self, process: Process, number: int, theirs: _Steps) -> int:
+    def _seen_together(self, process: Process, number: int, other: Process) -> int:
         """C2: the points whose steps the same property sees as this one."""
         found = 0
-        for item, seen in zip(self.program.properties, self.visible, strict=True):
+        writes = self.steps[process.index].writes[number]
+        for index, item in enumerate(self.program.properties):
             if item.kind == "at_end" and not process.agent:
                 continue
-            if self.steps[process.index].writes[number] & seen:
-                for cell in _bits_of(seen):
-                    found |= theirs.writers.get(cell, 0)
+            if writes & self.visible[index]:
+                found |= self._showing[other.index][index]
+        return found
+
+    def _writers(self, steps: _Steps, cells: int) -> int:
+        """The points of a process whose steps may store to some of these cells."""
+        found = 0
+        for cell in _bits_of(cells):
+            found |= steps.writers.get(cell, 0)
         return found
 
     def _disturbed(self, process: int, number: int, other: int, gated: int) -> int:
@@ -294,9 +306,8 @@ class _Analysis:
             self._closures[key] = found
         return self._closures[key]
 
-    def _heads(self, process: int, able: int) -> int:
+    def _heads(self, following: Sequence[int], able: int) -> int:
         """C3: points such that each circle through points of ``able`` meets one of them."""
-        following = self.steps[process].following
         heads, done, active = 0, 0, 0
         for root in _bits_of(able):
             if done >> root & 1:

@@ -345,9 +345,14 @@ def _flow_blocks(process: Process, first: int, after: Callable[[int, int], int])
 
 def _changes(process: Process, number: int, cell: Cell) -> Iterable[tuple[str, int | None]]:
     """What a block stores to a cell: ("set", constant), ("add", constant), None: unknown."""
+    block = process.code.blocks[number]
+    if not any(
+        isinstance(i, ir.Store) and i.family.number == cell[0] for i in block.instructions
+    ):
+        return
     sums: dict[int, int] = {}  # registers that hold the cell's value plus a constant
     bits = 0  # of the cell's type
-    for instruction in process.code.blocks[number].instructions:
+    for instruction in block.instructions:
         if isinstance(instruction, ir.Store):
             if may_be(instruction.family, instruction.index, cell):
                 value = instruction.value
