@@ -57,6 +57,8 @@ class Reference:
         self.violations[name] = min(steps, self.violations.get(name, steps))
 
 
+CHOOSES = 62  # the bit of ``chosen`` that tells that the step may choose
+
 Chosen: TypeAlias = "Callable[[Sequence[int]], int]"
 
 
@@ -65,8 +67,9 @@ def search(
 ) -> Reference:
     """Search to the end, past violations too.  Raises OverflowError above the bound.
 
-    ``chosen`` gives the processes to expand for the program counters of a state, as bits;
-    if none of these has a successor, all are expanded.
+    ``chosen`` gives the processes to expand for the program counters of a state, as bits,
+    or a negative number; if none of these has a successor, all are expanded.  Where it is
+    one, and its step chooses nothing, the state is not kept but the next one.
     """
     found = Reference()
     state = interpreter.initial(program)
@@ -88,6 +91,8 @@ def search(
             found.violated("deadlock", depth)
         successors.append([])
         for after in following:
+            if chosen is not None:
+                after = _run_on(program, after, depth + 1, found, chosen)
             key = after.key()
             if key not in numbers:
                 if len(states) == states_max:
@@ -118,6 +123,33 @@ def _look(program: Program, state: State, depth: int, found: Reference) -> bool:
         elif holds and property.kind == "sometimes":
             found.reached.add(property.name)
     return done
+
+
+def _run_on(
+    program: Program, state: State, depth: int, found: Reference, chosen: Chosen
+) -> State:
+    """The state that stands for this one: after the steps to which there is no other."""
+    while True:
+        alone = chosen(state.pc)
+        if alone < 0 or alone >> CHOOSES & 1:
+            return state
+        _look(program, state, depth, found)
+        if _violates(program, state):
+            return state
+        outcome = interpreter.step(program, state, alone.bit_length() - 1, record=False)
+        if outcome.kind != "ok":
+            return state
+        found.orders.update(outcome.locks)
+        number = alone.bit_length() - 1
+        found.blocks.update((number, block) for block in outcome.blocks)
+        found.passed.update((number, block) for block in outcome.blocks)
+        state = outcome.state
+
+
+def _violates(program: Program, state: State) -> bool:
+    other = Reference()
+    _look(program, state, 0, other)
+    return bool(other.violations)
 
 
 def _expand(

@@ -44,7 +44,7 @@ def reduced_search(program: Program, found: Independence) -> reference.Reference
 
     def chosen(pc: Sequence[int]) -> int:
         alone = found.chosen(pc)
-        return -1 if alone is None else 1 << alone
+        return -1 if alone is None else alone
 
     return reference.search(program, STATES_MAX, chosen)
 

@@ -63,6 +63,8 @@ from pagerace.compiler.liveness import successors
 from pagerace.compiler.stable import Facts
 
 CLASSES_MAX = 64  # one word has a bit for each
+PROCESSES_MAX = 62
+CHOOSES = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Class:
     """
 
     process: int
+    chooses: bool
     points: int
     conflicts: tuple[int, ...]
 
@@ -82,7 +85,8 @@ class Independence:
     """Where a process may go alone: bit c of ``table[q][k]`` is set unless process q, at
     its point k, forbids it to class c.  The last k is for a process that has returned.
 
-    ``owners[c]`` is the process of a class; processes come in order.
+    ``owners[c]`` has a bit for the process of a class, and CHOOSES where its steps may
+    choose; processes come in order.
     """
 
     table: list[list[int]]
@@ -90,7 +94,7 @@ class Independence:
     points: int  # at which a process may go alone at all
 
     def chosen(self, pc: Sequence[int]) -> int | None:
-        """The process that may go alone, or None."""
+        """The process that may go alone, as in ``owners``, or None."""
         allowed = -1
         for row, number in zip(self.table, pc, strict=True):
             allowed &= row[number]
@@ -100,7 +104,9 @@ class Independence:
 
 
 def find(program: Program) -> Independence:
-    """The table of a program."""
+    """The table of a program; an empty one where there are too many processes."""
+    if len(program.processes) > PROCESSES_MAX:
+        return Independence([[-1]] * len(program.processes), [], 0)
     return _Analysis(program).run()
 
 
@@ -143,9 +149,9 @@ class _Analysis:
             able[flow] = able.get(flow, 0) | sum(points.values())
         never = {flow: self._heads(flow, points) for flow, points in able.items()}
         classes = [
-            Class(process.index, left, conflicts)
+            Class(process.index, chooses, left, conflicts)
             for process, points in zip(self.program.processes, found, strict=True)
-            for conflicts, mask in points.items()
+            for (chooses, conflicts), mask in points.items()
             if (left := mask & ~never[tuple(self.steps[process.index].following)])
         ]
         if len(classes) > CLASSES_MAX:
@@ -157,7 +163,8 @@ class _Analysis:
             for process in self.program.processes
         ]  # fmt: skip
         points = sum(item.points.bit_count() for item in classes)
-        return Independence(table, [item.process for item in classes], points)
+        owners = [1 << item.process | CHOOSES * item.chooses for item in classes]
+        return Independence(table, owners, points)
 
     def _row(self, classes: Sequence[Class], process: int, number: int) -> int:
         row = 0
@@ -225,9 +232,9 @@ class _Analysis:
 
     # -- which step may go alone ------------------------------------------------------------
 
-    def _candidates(self, process: Process) -> dict[tuple[int, ...], int]:
+    def _candidates(self, process: Process) -> dict[tuple[bool, tuple[int, ...]], int]:
         """Points of one process, as bits, by the points where the others may not be."""
-        found: dict[tuple[int, ...], int] = {}
+        found: dict[tuple[bool, tuple[int, ...]], int] = {}
         for number in range(len(process.points)):
             conflicts = tuple(
                 self._conflicts(process, number, other) for other in self.program.processes
@@ -238,7 +245,9 @@ class _Analysis:
                 if other is not process
             )
             if not useless:
-                found[conflicts] = found.get(conflicts, 0) | 1 << number
+                start = process.code.blocks[process.points[number]].point
+                key = start is not None and start.chooses, conflicts
+                found[key] = found.get(key, 0) | 1 << number
         return found
 
     def _conflicts(self, process: Process, number: int, other: Process) -> int:

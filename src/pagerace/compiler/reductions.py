@@ -58,7 +58,7 @@ class Reductions:
     def chosen(self, pc: Sequence[int]) -> int:
         """The processes to expand where the program counters are these, a bit each."""
         alone = self.partial.chosen(pc) if self.partial is not None else None
-        return EVERY if alone is None else 1 << alone
+        return EVERY if alone is None else alone
 
     def canonical(self, state: State) -> State:
         """The representative of all states that differ by names only."""

@@ -30,12 +30,11 @@ from pagerace.search.engine import (
     SHARDS,
     SPARE,
     STRIDE,
-    SYMMETRY,
     Engine,
-    canonicalise,
     check_state,
     hash_state,
     next_choice,
+    represent,
     same,
     step,
     threads_done,
@@ -84,17 +83,23 @@ def find_mark(state: ptr[u64], marks: ptr[u64], index: ptr[u32], bits: u64) -> u
         position = (position + 1) & mask
 
 
-def find_successor(
-    scratch: ptr[u64], control: ptr[u64], marks: ptr[u64], index: ptr[u32], bits: u64
-) -> u64:
-    """The number of the mark of the successor in ``scratch``, which stays as it is."""
-    if (control[REDUCTIONS] & SYMMETRY) == 0:
-        return find_mark(scratch, marks, index, bits)
+def look_ahead(scratch: ptr[u64], control: ptr[u64], context: ptr[u64]) -> None:
+    """Find the state that is stored for the successor in ``scratch``, which stays."""
+    if control[REDUCTIONS] == 0:
+        return
     other = offset(scratch, SECOND * Engine.words)
     for word in range(Engine.words):
         other[word] = scratch[word]
-    canonicalise(other, offset(scratch, SPARE * Engine.words))
-    return find_mark(other, marks, index, bits)
+    represent(other, offset(scratch, SPARE * Engine.words), control, context)
+
+
+def find_stored(
+    scratch: ptr[u64], control: ptr[u64], marks: ptr[u64], index: ptr[u32], bits: u64
+) -> u64:
+    """The number of the mark of the state that ``look_ahead`` found, or NONE."""
+    if control[REDUCTIONS] == 0:
+        return find_mark(scratch, marks, index, bits)
+    return find_mark(offset(scratch, SECOND * Engine.words), marks, index, bits)
 
 
 def takes_pair(control: ptr[u64], context: ptr[u64], wanted: ptr[u64]) -> u64:
@@ -144,10 +149,11 @@ def mark_state(
             if (goals & LOCK_PAIR) != 0:
                 forget_locks(control, context)
             outcome: u64 = step(process, source, scratch, context)
+            if outcome == 0:
+                look_ahead(scratch, control, context)
             cost: u64 = INFINITE
-            if (goals & LOCK_PAIR) != 0:
-                if takes_pair(control, context, wanted) != 0:
-                    cost = 0
+            if (goals & LOCK_PAIR) != 0 and takes_pair(control, context, wanted) != 0:
+                cost = 0
             if outcome == 0 or outcome > 2:
                 able += 1
                 if (goals & FAILURE) != 0 and outcome > 2:
@@ -155,7 +161,7 @@ def mark_state(
             elif cost == 0:
                 at_goal = 1
             if outcome == 0 and next_bits != 0 and cost != 0:
-                number: u64 = find_successor(
+                number: u64 = find_stored(
                     scratch, control, next_marks, next_index, next_bits
                 )
                 if number != NONE:
@@ -262,6 +268,8 @@ def choose_step(
             if (goals & LOCK_PAIR) != 0:
                 forget_locks(control, context)
             outcome: u64 = step(process, source, scratch, context)
+            if outcome == 0:
+                look_ahead(scratch, control, context)
             cost: u64 = INFINITE
             ends: u64 = 0
             if (goals & FAILURE) != 0 and outcome > 2:
@@ -272,7 +280,7 @@ def choose_step(
                     cost = 0
                     ends = 1
             if outcome == 0 and next_bits != 0 and ends == 0:
-                number: u64 = find_successor(
+                number: u64 = find_stored(
                     scratch, control, next_marks, next_index, next_bits
                 )
                 if number != NONE:

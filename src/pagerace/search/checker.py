@@ -289,6 +289,8 @@ class _Checker:
                 f"a step calls choose() more than {places.CHOICES_MAX} times"
             )
         run = replay_moves(self.program, self.layout, moves)
+        if goal.lock_pairs:
+            run.end_where_taken(goal.lock_pairs)
         violation = self._violation(goal, run, moves)
         execution = execution_of(
             run, violation, self._explainer(), search=document.Search(

@@ -28,12 +28,11 @@ from pagerace.search.engine import (
     SHARDS,
     SPARE,
     STRIDE,
-    SYMMETRY,
     TABLE_STRIDE,
     Engine,
-    canonicalise,
     hash_state,
     next_choice,
+    represent,
     step,
     threads_done,
 )
@@ -124,8 +123,8 @@ def settle_root(
         while True:
             context[MADE] = 0
             if step(process, source, scratch, context) == 0:
-                if (control[REDUCTIONS] & SYMMETRY) != 0:
-                    canonicalise(scratch, offset(scratch, SPARE * Engine.words))
+                if control[REDUCTIONS] != 0:
+                    represent(scratch, offset(scratch, SPARE * Engine.words), control, context)
                 value: u64 = hash_state(scratch)
                 shard: u64 = value >> (64 - SHARD_BITS)
                 first = offset(states, shard * stride * Engine.words)

@@ -36,6 +36,7 @@ LOW_32: Final = 0xFFFFFFFF
 NONE: Final = 0xFFFFFFFF
 GOOD: Final = 0xFFFFFFFE
 EVERY: Final = 0xFFFFFFFFFFFFFFFF  # all processes
+CHOOSES: Final = 0x4000000000000000
 AHEAD: Final = 12  # records between a prefetch and its use
 
 # A shard's row: states it holds, k, and where the level that is expanded lies.
@@ -110,7 +111,8 @@ def check_state(source: ptr[u64], context: ptr[u64]) -> u64: ...
 def threads_done(source: ptr[u64]) -> u64: ...
 
 
-# Bit p is set: process p is to be expanded.  If none of these leads on, all are.
+# Bit p is set: process p is to be expanded.  If none of these leads on, all are.  CHOOSES
+# is set where its step may choose.
 @external
 def chosen(source: ptr[u64]) -> u64: ...
 
@@ -166,6 +168,40 @@ def put(
     return 1
 
 
+def run_on(state: ptr[u64], spare: ptr[u64], context: ptr[u64]) -> u64:
+    """One step on, in place, if only one process is to be expanded; 0 if none was made.
+
+    A state from which the search would go one way only need not be stored.  It is where
+    it violates something, where a step cannot be made or fails, and where it chooses.
+    """
+    alone: u64 = chosen(state)
+    if (alone & CHOOSES) != 0:
+        return 0
+    if check_state(state, context) != 0:
+        return 0
+    process: u64 = 0
+    while ((alone >> process) & 1) == 0:
+        process += 1
+    if step(process, state, spare, context) != 0:
+        return 0
+    for word in range(Engine.words):
+        state[word] = spare[word]
+    return 1
+
+
+def represent(
+    state: ptr[u64], spare: ptr[u64], control: ptr[u64], context: ptr[u64]
+) -> None:
+    """Replace a successor by the state that is stored for it."""
+    if (control[REDUCTIONS] & PARTIAL_ORDER) != 0:
+        made: u64 = context[MADE]
+        while run_on(state, spare, context) != 0:
+            pass
+        context[MADE] = made
+    if (control[REDUCTIONS] & SYMMETRY) != 0:
+        canonicalise(state, spare)
+
+
 def expand_state(
     source: ptr[u64],
     identity: u64,
@@ -193,8 +229,9 @@ def expand_state(
                 context[MADE] = 0
                 outcome: u64 = step(process, source, scratch, context)
                 if outcome == 0:
-                    if (control[REDUCTIONS] & SYMMETRY) != 0:
-                        canonicalise(scratch, offset(scratch, SPARE * Engine.words))
+                    if control[REDUCTIONS] != 0:
+                        spare = offset(scratch, SPARE * Engine.words)
+                        represent(scratch, spare, control, context)
                     if put(scratch, identity, buffer, fill, control[CAPACITY]) == 0:
                         return 0
                     seen += 1

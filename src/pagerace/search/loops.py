@@ -39,7 +39,8 @@ FORWARD = (
 )  # fmt: skip
 # They run for a moment, after the search: not worth waiting for LLVM's best.
 BACKWARD = (
-    backward.index_marks, backward.mark_level, backward.choose_step, backward.inspect
+    backward.index_marks, backward.mark_level, backward.choose_step, backward.inspect,
+    engine.run_on,
 )  # fmt: skip
 ENTRIES = (*FORWARD, *BACKWARD)
 EXTERNALS = ("step", "check_state", "threads_done", "chosen", "canonicalise")
@@ -59,6 +60,7 @@ class Loops:
     mark_level: Callable[..., int]
     choose_step: Callable[..., None]
     inspect: Callable[..., int]
+    run_on: Callable[..., int]
     mark_complete: Callable[..., int]
     settle_roots: Callable[..., None]
     sweep: Callable[..., int]

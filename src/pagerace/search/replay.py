@@ -57,6 +57,17 @@ class Run:
             self.outcomes.append(outcome)
         return outcome
 
+    def end_where_taken(self, pairs: dict[int, int]) -> None:
+        """Forget what comes after the first step that takes a lock of ``pairs``.
+
+        That is, while it holds one of the lock's mask.  If there is no such step, somebody
+        waits for the lock in the end.
+        """
+        for number, outcome in enumerate(self.outcomes, 1):
+            if any(held & pairs.get(lock, 0) for lock, held in outcome.locks):
+                del self.moves[number:], self.outcomes[number:]
+                return
+
 
 def replay_moves(program: Program, layout: Layout, moves: Sequence[Move]) -> Run:
     """Run what a search found.  Raises Mismatch at the first difference."""

@@ -24,7 +24,8 @@ class Result:
     """The verdict, and what it covers.
 
     states, seen      different states; steps taken, each of which led to one of them
-    depth             steps of the longest of all shortest ways to a state
+    depth             steps of the longest of all shortest ways to a state; with partial
+                      order reduction those to states that are not stored do not count
     state_bits        in use, of ``state_words`` 64-bit words
     bytes             memory for the states, at the end
     reached           the ``sometimes`` properties that hold in some state

@@ -159,7 +159,10 @@ class Tracer:
         return Marks(store, words, costs)
 
     def _walk(self, goal: Goal, levels: dict[int, Marks]) -> list[Move]:
-        """From the initial state along the marks with the lowest costs."""
+        """From the initial state along the marks with the lowest costs.
+
+        Where states have been left out between two that are stored, the steps to them too.
+        """
         store, worker = self.store, self.workers[0]
         source = Area(store.words, "Q", native=store.native)
         target = Area(store.words, "Q", native=store.native)
@@ -169,8 +172,7 @@ class Tracer:
         moves: list[Move] = []
         best = self._best.view
         last = goal.depth if goal.states else goal.depth + 1
-        while len(moves) < last:
-            depth = len(moves)
+        for depth in range(last):
             following = levels.get(depth + 1, nothing)
             store.loops.choose_step(
                 source.at(), target.at(), store.control.at(),
@@ -186,10 +188,25 @@ class Tracer:
             made = best[backward.CHOICES]
             choices = best[backward.CHOICES + 1 : backward.CHOICES + 1 + made]
             ends = bool(best[backward.ENDS])
-            words = () if ends else tuple(target.view)
             process, outcome = best[backward.PROCESS], best[backward.OUTCOME]
+            words = () if ends and outcome != 0 else tuple(target.view)
             moves.append(Move(process, tuple(choices), words, ends, outcome))
+            if words:
+                moves += self._run_on(target)
             source, target = target, source
         for area in (source, target):
             area.close()
         return moves
+
+    def _run_on(self, state: Area) -> list[Move]:
+        """The steps, in place, to the state that is stored for this one."""
+        store, worker = self.store, self.workers[0]
+        moves: list[Move] = []
+        if not store.control.view[engine.REDUCTIONS] & engine.PARTIAL_ORDER:
+            return moves
+        while True:
+            alone = store.loops.chosen(state.at())
+            made = store.loops.run_on(state.at(), worker.scratch.at(), worker.context.at())
+            if not made:
+                return moves
+            moves.append(Move(alone.bit_length() - 1, (), tuple(state.view), False, 0))

@@ -40,8 +40,7 @@ def _choose(module: Module, b: Builder, layout: Layout, found: Independence) -> 
             continue
         table = module.table(bits, tuple(row))
         allowed = b.and_(allowed, b.load(I64, b.element(bits, table, number), bits))
-    owners = [1 << owner for owner in found.owners]
-    owners += [EVERY] * (65 - len(owners))  # the last for none
+    owners = found.owners + [EVERY] * (65 - len(found.owners))  # the last for none
     module.declare("llvm.cttz.i64", "i64 @llvm.cttz.i64(i64, i1)")
     lowest = b.value(I64, f"call i64 @llvm.cttz.i64(i64 {allowed.text}, i1 false)")
     alone = b.load(I64, b.element(64, module.table(64, tuple(owners)), lowest))
