@@ -9,10 +9,15 @@ TRUSTED.
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, choose, smp_processor_id, wait_until
+from pagerace.lang import atomic, choose, smp_processor_id, u3, u7, wait_until
 from pagerace.machine.cpu import cpus, has_tables
 from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.tlb import invlpg
+
+
+def pending_of(sender: u3, address: ulong) -> u7:
+    """Where in ``invalidate`` a CPU finds what ``sender`` has told it of a page."""
+    return u7(sender) * Machine.pages + address
 
 
 def tlbi_vale1is(address: ulong) -> None:
@@ -21,13 +26,13 @@ def tlbi_vale1is(address: ulong) -> None:
     One that has no user space has nothing to forget.  For this CPU it is done at once:
     it executes no user code before it has waited.
     """
-    this_cpu = smp_processor_id()
+    this_cpu = u3(smp_processor_id())
     with atomic():
         for cpu in range(Machine.cpus):
             if cpu == this_cpu:
                 invlpg(cpus[cpu], address)
             elif has_tables(cpus[cpu]):
-                cpus[cpu].invalidate[this_cpu * Machine.pages + address] = True
+                cpus[cpu].invalidate[pending_of(this_cpu, address)] = True
 
 
 def dsb_ishst() -> None:
@@ -36,12 +41,12 @@ def dsb_ishst() -> None:
 
 def dsb_ish() -> None:
     """DSB ISH: wait until all CPUs have forgotten what this one broadcast."""
-    this_cpu = smp_processor_id()
+    this_cpu = u3(smp_processor_id())
     with atomic():
         done = True
         for cpu in cpus:
             for address in range(Machine.pages):
-                if cpu.invalidate[this_cpu * Machine.pages + address]:
+                if cpu.invalidate[pending_of(this_cpu, address)]:
                     done = False
         wait_until(done)
 
@@ -51,8 +56,8 @@ def receive_tlbi() -> None:
     cpu = cpus[smp_processor_id()]
     while True:
         with atomic():
-            sender = choose(Machine.cpus)
+            sender: u3 = choose(Machine.cpus)
             address: ulong = choose(Machine.pages)
-            wait_until(cpu.invalidate[sender * Machine.pages + address])
+            wait_until(cpu.invalidate[pending_of(sender, address)])
             invlpg(cpu, address)
-            cpu.invalidate[sender * Machine.pages + address] = False
+            cpu.invalidate[pending_of(sender, address)] = False
