@@ -30,8 +30,8 @@ HOLDS = {
     "t4_architectures::arm64_afdbm_wrprotect": (1_011, 42),
     "t4_architectures::s390_v6_2": (100_460, 123),
     "t4_architectures::s390_v6_0": (108_086, 123),
-    "t4_paravirtual::v6_2": (217_286, 129),
-    "t4_paravirtual::lazy": (181_651, 136),
+    "t4_paravirtual::v6_2": (216_416, 128),
+    "t4_paravirtual::lazy": (180_352, 136),
     "t4_paravirtual::irqs_off": (80, 12),
 }
 

@@ -8,17 +8,17 @@ from tests.protocols.claims import assert_holds, assert_violated, claims_of
 
 CLAIMS = claims_of("t4_rmap_at_free")
 HOLDS = {
-    "rfc": (191_407, 129),
-    "v6_2_truncate": (46_874, 98),
-    "rfc_truncate_unchecked": (55_074, 97),
+    "rfc": (190_366, 128),
+    "v6_2_truncate": (41_883, 95),
+    "rfc_truncate_unchecked": (49_123, 94),
 }
 VIOLATED = {
     "rfc[rmap_never]": 75,
     "rfc[no_flush]": 17,
     "rfc_rmap_outlives_the_ptl": 23,
     "v6_2_truncate[unmap_once]": 61,
-    "rfc_truncate": 51,
-    "rfc_truncate_unchecked[put_before_rmap]": 59,
+    "rfc_truncate": 49,
+    "rfc_truncate_unchecked[put_before_rmap]": 57,
 }
 
 

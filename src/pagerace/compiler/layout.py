@@ -8,7 +8,9 @@ No slot straddles two words.  The cells of one family lie side by side with an e
 stride, in one word where they fit, so that an index known only at run time is a shift;
 a larger family starts at bit 0 of a word and fills as many whole cells as fit in this
 word and the following ones.  Two locals of a process that are never live at the same
-point may share bits.  What has no bits (a structure with nothing in it) has no slot.
+point may share bits.  Processes that keep the same locals share them in the same way, so
+that the bits of one can change places with those of another.  What has no bits (a
+structure with nothing in it) has no slot.
 """
 
 from __future__ import annotations
@@ -53,7 +55,15 @@ class Layout:
         self.cells = {}
         self.pc = [Slot(0, 0, 0)] * len(program.processes)
         self._place_permanent(used)
-        self.locals = [_place_locals(used, points) for points in self._points]
+        self.locals = []
+        alike: dict[tuple[tuple[Reg, ...], ...], dict[int, Slot]] = {}
+        for points in self._points:
+            kept = tuple(point.live for point in points)
+            if kept in alike:
+                self.locals.append(_place_again(used, alike[kept]))
+            else:
+                self.locals.append(_place_locals(used, points))
+                alike[kept] = self.locals[-1]
         self.words = max(1, len(used))
         self.bits = sum(mask.bit_count() for mask in used)
 
@@ -166,6 +176,29 @@ def _place_locals(used: list[int], points: list[Point]) -> dict[int, Slot]:
         slots[number] = _first_fit(busy, widths[number])
     for slot in slots.values():
         _take(used, slot)
+    return dict(sorted(slots.items()))
+
+
+def _place_again(used: list[int], model: dict[int, Slot]) -> dict[int, Slot]:
+    """Slots that lie to each other as those of another process do.
+
+    What touches there stays together; the widest of these pieces is placed first.
+    """
+    pieces: list[tuple[int, int, int]] = []  # word, first bit, first bit behind
+    for slot in sorted(model.values(), key=lambda slot: (slot.word, slot.shift)):
+        word, first, end = pieces[-1] if pieces else (-1, 0, 0)
+        if slot.word == word and slot.shift <= end:
+            pieces[-1] = (word, first, max(end, slot.shift + slot.bits))
+        else:
+            pieces.append((slot.word, slot.shift, slot.shift + slot.bits))
+    slots: dict[int, Slot] = {}
+    for word, first, end in sorted(pieces, key=lambda piece: piece[1] - piece[2]):
+        place = _first_fit(used, end - first)
+        _take(used, place)
+        for number, slot in model.items():
+            if slot.word == word and first <= slot.shift < end:
+                shift = place.shift + slot.shift - first
+                slots[number] = Slot(place.word, shift, slot.bits)
     return dict(sorted(slots.items()))
 
 

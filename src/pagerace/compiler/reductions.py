@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import factorial, prod
 
-from pagerace.compiler import independence
+from pagerace.compiler import independence, symmetry
 from pagerace.compiler.independence import Independence
 from pagerace.compiler.ir import Program
 from pagerace.compiler.layout import Layout
 from pagerace.compiler.state import State
+from pagerace.compiler.symmetry.canonical import Canonical, canonicals, representative
 
 EVERY = (1 << 64) - 1  # all processes
 
@@ -41,19 +43,33 @@ class Reductions:
 
     ``figures``: for each in use how far it goes: the number of points at which a process
     may go alone, and the size of the group of symmetries.
+
+    ``groups`` of symmetries, and ``layout`` on whose words they act.
     """
 
     partial: Independence | None = None
+    layout: Layout | None = None
+    groups: tuple[Canonical, ...] = ()
 
     @staticmethod
     def of(program: Program, layout: Layout, names: Sequence[str]) -> Reductions:
         """Those of ``names`` that are of use for a program."""
         partial = independence.find(program) if PARTIAL_ORDER in names else None
-        return Reductions(partial if partial is not None and partial.owners else None)
+        if partial is not None and not partial.owners:
+            partial = None
+        groups: tuple[Canonical, ...] = ()
+        if SYMMETRY in names:
+            groups = tuple(canonicals(program, layout, symmetry.find(program)))
+        return Reductions(partial, layout, groups)
 
     @property
     def figures(self) -> dict[str, int]:
-        return {PARTIAL_ORDER: self.partial.points} if self.partial is not None else {}
+        found: dict[str, int] = {}
+        if self.partial is not None:
+            found[PARTIAL_ORDER] = self.partial.points
+        if self.groups:
+            found[SYMMETRY] = prod(factorial(group.units) for group in self.groups)
+        return found
 
     def chosen(self, pc: Sequence[int]) -> int:
         """The processes to expand where the program counters are these, a bit each."""
@@ -62,7 +78,10 @@ class Reductions:
 
     def canonical(self, state: State) -> State:
         """The representative of all states that differ by names only."""
-        return state
+        if self.layout is None or not self.groups:
+            return state
+        words = self.layout.pack(state)
+        return self.layout.unpack(representative(self.groups, words))
 
 
 NO_REDUCTIONS = Reductions()

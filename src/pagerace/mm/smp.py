@@ -20,7 +20,7 @@ from pagerace.lang import (
 from pagerace.machine.ipi import answered, send_ipi
 from pagerace.machine.irq import irqs_disabled
 from pagerace.machine.memory import Machine, ulong
-from pagerace.mm.cpumask import cpumask_test_cpu
+from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
 
 
 class call_function_data(Struct):
@@ -37,14 +37,17 @@ cfd_data: Pool[call_function_data] = pool(call_function_data, lambda: Machine.cp
 def smp_call_function_many(mask: u8, start: ulong, end: ulong) -> None:
     """smp_call_function_many_cond(), first half: interrupt all CPUs of ``mask`` but this.
 
-    The data is published by the same atomic operation as the request: none looks at it
-    before.
+    One step for all of them.  A request is seen by its target alone, which may take its
+    time; whatever happens between two requests could happen before or after both just as
+    well.  The data is published by the same operation: none looks at it before.
     """
     this_cpu = u3(smp_processor_id())
+    if mask & ~cpumask_of(this_cpu) == 0:
+        return
     data = cfd_data[this_cpu]
-    for cpu in range(Machine.cpus):
-        if cpumask_test_cpu(cpu, mask) and cpu != this_cpu:
-            with atomic():
+    with atomic():
+        for cpu in range(Machine.cpus):
+            if cpumask_test_cpu(cpu, mask) and cpu != this_cpu:
                 data.start = start
                 data.end = end
                 send_ipi(cpu)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pagerace.compiler.independence import Independence
 from pagerace.compiler.layout import Layout
-from pagerace.compiler.native import cells
+from pagerace.compiler.native import cells, symmetry
 from pagerace.compiler.native.text import I64, Builder, Module, Value
 from pagerace.compiler.native.words import word_address
 from pagerace.compiler.reductions import EVERY, Reductions
@@ -13,7 +13,7 @@ from pagerace.compiler.reductions import EVERY, Reductions
 def emit(module: Module, layout: Layout, reductions: Reductions) -> None:
     """Append both.  Where there is no reduction they do nothing, and are not called."""
     _emit_chosen(module, layout, reductions)
-    _emit_canonicalise(module, layout, reductions)
+    symmetry.emit(module, reductions.groups, layout.words)
 
 
 def _emit_chosen(module: Module, layout: Layout, reductions: Reductions) -> None:
@@ -45,12 +45,3 @@ def _choose(module: Module, b: Builder, layout: Layout, found: Independence) -> 
     lowest = b.value(I64, f"call i64 @llvm.cttz.i64(i64 {allowed.text}, i1 false)")
     alone = b.load(I64, b.element(64, module.table(64, tuple(owners)), lowest))
     b.line(f"ret i64 {alone.text}")
-
-
-def _emit_canonicalise(module: Module, layout: Layout, reductions: Reductions) -> None:
-    b = Builder()
-    b.label("entry")
-    b.line("ret void")
-    module.function(
-        "void @canonicalise(ptr noalias %state, ptr noalias %spare) noinline nounwind", b
-    )
