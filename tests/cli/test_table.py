@@ -224,6 +224,22 @@ def test_livelock_leaves_the_rest_decided(
     assert "in_one_step: expected to hold; violated: livelock" in out
 
 
+def test_what_was_found_before_an_interrupt_is_printed(
+    variants: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(protocol: Any, *, claim: str, **options: Any) -> Summary:
+        if claim == "wrong.py::silent":
+            raise KeyboardInterrupt
+        return Summary(claim=claim, verdict="holds")
+
+    monkeypatch.setattr("pagerace.api.check", check)
+    run = variants("table", "variants.py::in_one_step", "wrong.py")
+    assert run.code == 3
+    assert re.search(r"^  in_one_step +holds", run.out, re.M)
+    assert re.search(r"^  never_lost +holds", run.out, re.M)
+    assert "silent" not in run.out and "\nends " in run.out
+
+
 def test_many_columns_are_put_below_each_other() -> None:
     names = [Property(f"{'a_long_name_' * 2}{i}", "always", "Words.") for i in range(15)]
     cells = dict.fromkeys(names, "holds")

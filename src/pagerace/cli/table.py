@@ -14,7 +14,7 @@ from pagerace.cli.terminal import Terminal
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.lang.protocol import HOLDS, Function
 from pagerace.report import table as report
-from pagerace.report.properties import Property
+from pagerace.report.properties import Property, labels
 from pagerace.report.summary import Summary
 from pagerace.report.table import Row
 
@@ -34,28 +34,43 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the table; 1 if a claim's own expectation is not met."""
+    targets = targets_of(options.claims)
+    applicable = {target.address: _applicable(target) for target in targets}
+    names = labels(report.ordered(p for found in applicable.values() for p in found))
     rows: list[Row] = []
+    pending: list[Row] = []  # of the file at hand
     errors: list[Diagnostic] = []
     refused, start = 0, time.monotonic()
+
+    def show() -> None:
+        if pending and options.format == "text":
+            terminal.out(report.block(pending, names) + "\n")
+        pending.clear()
+
     try:
-        targets = targets_of(options.claims)
         for number, target in enumerate(targets, 1):
+            if pending and pending[0].file != _file_of(target):
+                show()
             waited = time.monotonic() - start
             terminal.progress(f"{number} of {len(targets)} claims: {target.address}", waited)
             try:
-                row = decide(target, _applicable(target), options, terminal)
+                row = decide(target, applicable[target.address], options, terminal)
             except CompileError as error:  # of this claim; the others are tried all the same
                 errors += error.diagnostics
                 refused += 1
                 continue
             rows.append(row)
+            pending.append(row)
             if row.remark == "interrupted":
                 break
     finally:
         # Whatever ends the run, what it has found is not lost.
-        render = {"text": report.text, "markdown": report.markdown, "json": report.to_json}
-        if rows:
-            terminal.out(render[options.format](rows))
+        show()
+        if rows and options.format == "text":
+            terminal.out(report.closing(rows, names))
+        elif rows:
+            render = report.markdown if options.format == "markdown" else report.to_json
+            terminal.out(render(rows))
     terminal.note(f"\n{report.tally(rows, refused)}")
     if errors:
         raise CompileError(errors)
@@ -64,10 +79,13 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     return 3 if any(row.as_expected is None for row in rows) else 0
 
 
+def _file_of(target: Target) -> str:
+    return target.address.partition("::")[0]
+
+
 def _applicable(target: Target) -> dict[Property, Function]:
     """What the claims of the same file with the same set-up state, this one included."""
-    prefix = target.address.partition("::")[0]
-    claims = [sibling.protocol for sibling in targets_of([prefix])]
+    claims = [sibling.protocol for sibling in targets_of([_file_of(target)])]
     same = [claim for claim in claims if claim.setup is target.protocol.setup]
     return stated_by_any([*same, target.protocol])
 
@@ -139,7 +157,7 @@ def _row(
     searches = [*violated.values(), last]
     row = Row(
         claim=target.address,
-        file=target.address.partition("::")[0],
+        file=_file_of(target),
         expect=target.protocol.expect.violated or "",
         stated=stated,
         cells={p: report.VIOLATED if p in violated else rest for p in properties},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 from pagerace.report.properties import COLUMNS_MAX, Property, labels, legend
@@ -58,15 +58,23 @@ class Row:
 
 def text(rows: Sequence[Row]) -> str:
     """One table a file, then what the columns and the cells mean."""
-    properties = _properties(rows)
-    names = labels(properties)
-    parts: list[str] = []
-    for file in dict.fromkeys(row.file for row in rows):
-        mine = [row for row in rows if row.file == file]
-        columns = [p for p in properties if any(p in row.cells for row in mine)]
-        parts += [*_blocks(file, mine, columns, names), ""]
-    meanings = [(names[p], _meaning(p)) for p in properties]
-    parts += [*legend([*meanings, ("ends", ENDS), ("detected", DETECTED)]), ""]
+    names = labels(_properties(rows))
+    files = dict.fromkeys(row.file for row in rows)
+    parts = [block([row for row in rows if row.file == file], names) for file in files]
+    return "\n\n".join([*parts, closing(rows, names)])
+
+
+def block(rows: Sequence[Row], names: dict[Property, str]) -> str:
+    """The table of one file; ``names`` is what the columns are called."""
+    columns = [p for p in names if any(p in row.cells for row in rows)]
+    return "\n".join(_blocks(rows[0].file, rows, columns, names))
+
+
+def closing(rows: Sequence[Row], names: dict[Property, str]) -> str:
+    """What the columns and the cells mean."""
+    used = {p for row in rows for p in row.cells}
+    meanings = [(name, _meaning(p)) for p, name in names.items() if p in used]
+    parts = [*legend([*meanings, ("ends", ENDS), ("detected", DETECTED)]), ""]
     shown = {row.cell(p) for row in rows for p in row.cells} | {"holds"}
     if any(len(row.cells) < len(_properties(_of_file(rows, row))) for row in rows):
         shown.add("-")
@@ -139,11 +147,15 @@ def _of_file(rows: Sequence[Row], row: Row) -> list[Row]:
     return [other for other in rows if other.file == row.file]
 
 
+def ordered(properties: Iterable[Property]) -> list[Property]:
+    """By id, T4-S2 before T4-S10, and those that have none last."""
+    order = {p: (not p.id, p.id.rstrip("0123456789"), _number(p.id)) for p in properties}
+    return sorted(order, key=lambda p: order[p])
+
+
 def _properties(rows: Sequence[Row]) -> list[Property]:
-    """All columns: by id, then by name, as the rows have them."""
-    found = list(dict.fromkeys(p for row in rows for p in row.cells))
-    order = {p: (not p.id, p.id.rstrip("0123456789"), _number(p.id)) for p in found}
-    return sorted(found, key=lambda p: order[p])
+    """All columns of the rows."""
+    return ordered(p for row in rows for p in row.cells)
 
 
 def _number(id: str) -> int:
