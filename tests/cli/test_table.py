@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from typing import Any
@@ -247,6 +248,9 @@ def test_many_columns_are_put_below_each_other() -> None:
     lines = text([row]).splitlines()
     assert all(len(line) <= 100 for line in lines)
     assert sum(line.startswith("  claim") for line in lines) == 2
+    assert "  detected: nothing in any of them" in lines
+    found = text([dataclasses.replace(row, detected="leak")]).splitlines()
+    assert any(line.startswith("  claim") and line.endswith("leak") for line in found)
 
 
 def test_ids_are_taken_from_docstrings() -> None:

@@ -183,6 +183,10 @@ def _blocks(
     table.append(["ends", *(row.ends for row in rows)])
     table.append(["detected", *(row.detected or "nothing" for row in rows)])
     room = COLUMNS_MAX - max(map(len, named))
+    remarks = [f"  {_name(row)}: {row.remark}" for row in rows if row.remark]
+    if sum(_width(column) + 1 for column in table) > room and not any(r.detected for r in rows):
+        table.pop()  # the least telling column
+        remarks.append("  detected: nothing in any of them")
     gap = 2 if sum(_width(column) + 2 for column in table) <= room else 1
     lines: list[str] = []
     while table:
@@ -195,7 +199,6 @@ def _blocks(
         part, table = table[:taken], table[taken:]
         lines += [*_block(named, part, " " * gap), ""]
     lines.pop()
-    remarks = [f"  {_name(row)}: {row.remark}" for row in rows if row.remark]
     return lines + (["", *remarks] if remarks else [])
 
 
