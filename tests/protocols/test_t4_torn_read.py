@@ -9,12 +9,16 @@ import pytest
 
 from pagerace.cli.load import targets_of
 from pagerace.compiler.program import compile_protocol
+from pagerace.lang import agent, swap, thread
 from pagerace.machine.arch import Arch
 from pagerace.machine.memory import Machine
-from pagerace.machine.pae import Pae
+from pagerace.machine.pae import Pae, load_halves, load_high, load_low
+from pagerace.machine.tlb import tlb_fill
 from pagerace.mm.gup import Gup
 from pagerace.mm.pgtable_lockless import Lockless
+from pagerace.mm.tlb import sysvec_call_function
 from pagerace.protocols import t4_torn_pmd, t4_torn_read
+from pagerace.protocols._lockless_read import touch
 from pagerace.search import check
 from tests.protocols.claims import assert_holds, assert_violated
 
@@ -122,6 +126,21 @@ def test_it_does_not_matter_where_the_halves_are_cut(low_pfn_bits: int) -> None:
 def test_a_frame_with_a_high_half_of_zero_is_not_torn() -> None:
     claim = t4_torn_read.v6_2.replace(config=[Pae(low_pfn_bits=1)])
     assert check(compile_protocol(claim)).verdict == "holds"
+
+
+def test_the_second_look_is_torn_whichever_half_comes_first() -> None:
+    """C gives the two loads of ``*ptep`` no order.  High first, it takes one more fault, of
+    a CPU that is not held up by the flush of its own zap."""
+    edit = swap(load_halves, load_low, load_high)
+    claim = t4_torn_read.gup_two_zaps.replace(edits=[edit])
+    assert check(compile_protocol(claim)).verdict == "holds"
+    others = [t for t in claim.threads if t.function is not tlb_fill]
+    third = [thread(touch, cpu=3), agent(sysvec_call_function, cpu=3)]
+    machine = Machine(arch=Arch.X86_PAE, cpus=4, frames=2)
+    larger = claim.replace(threads=[*others, *third], config=[machine])
+    result = check(compile_protocol(larger), reductions="none")
+    assert result.violation is not None
+    assert result.violation.property == "no_wrong_page"
 
 
 def test_gup_fast_with_a_read_by_cmpxchg8b_gives_no_wrong_page() -> None:

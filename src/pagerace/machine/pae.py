@@ -84,7 +84,8 @@ def exchange_low(ptep: pte_slot, pte: pte_t) -> pte_t:
 def load_halves(ptep: pte_slot) -> pte_t:
     """``*ptep``, for which a compiler makes two loads.  C gives no order; low comes first."""
     low = load_low(ptep)
-    return both_halves(low, load_high(ptep))
+    high = load_high(ptep)
+    return both_halves(low, high)
 
 
 def native_set_pte(ptep: pte_slot, pte: pte_t) -> None:

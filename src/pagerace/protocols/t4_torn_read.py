@@ -5,7 +5,10 @@ entry that changed from one that did not, as long as it does not change twice: p
 and present again with the same low half.  MADV_DONTNEED drops the PTL before it flushes
 where nothing was dirty, and a fault needs no flush: so it does change twice, interrupts off
 or not.  Peter Zijlstra would have flushed under the PTL there, and would have had PAE do
-without the paravirtual flush; neither was merged.  GUP-fast looks at the whole entry again.
+without the paravirtual flush; neither was merged.
+
+GUP-fast looks at the whole entry again, by two loads where a word is half an entry.  One zap
+does not get past that; two do, if another fault maps the page in between.
 
 Under ``order sc`` the barriers between the loads and between the stores order nothing: a
 mutant without one of them would be no mutant, and none is here.
