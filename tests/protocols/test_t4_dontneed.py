@@ -9,11 +9,16 @@ from tests.protocols.claims import assert_holds, assert_violated, claims_of
 CLAIMS = claims_of("t4_dontneed")
 HOLDS = {
     "force_flush": (2633, 50),
+    "nested": (1043, 29),
+    "nested_dirty": (590, 32),
 }
 VIOLATED = {
     "force_flush[flag_not_looked_at]": 8,
     "force_flush[no_flush]": 8,
     "v6_2_clean": 8,
+    "nested[nested_not_looked_at]": 16,
+    "nested[not_pending_before_it_is_flushed]": 19,
+    "nested[gathers_not_counted]": 14,
 }
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pagerace.lang import u3
+from pagerace.machine.cpu import cpus
 from pagerace.machine.memory import Machine
+from pagerace.mm.mm_inline import mm_tlb_flush_nested
 from pagerace.mm.mm_types import mem_map
 from pagerace.mm.notes import notes
 from pagerace.mm.page_flags import folio_mapcount
 from pagerace.mm.spinlock import spin_is_locked
 from pagerace.protocols._dirty_tracking import ptes_of
-from pagerace.protocols._shared_file import mm
+from pagerace.protocols._shared_file import mm, returned
 
 
 def mapcount_covers_delayed() -> bool:
@@ -66,6 +68,28 @@ def no_remap_before_flush() -> bool:
         if notes.unflushed[address] and mm.pmd.table.pte[address].value.present:
             return False
     return True
+
+
+def nothing_left_behind_madvise() -> bool:
+    """Once madvise(MADV_DONTNEED) has returned, no TLB has what was dropped.
+
+    Only where nobody touches the pages again.
+    """
+    for cpu in cpus:
+        for address in range(Machine.pages):
+            if returned.dontneed and cpu.tlb[address].present:
+                return False
+    return True
+
+
+def somebody_else_has_cleared() -> bool:
+    """Sometimes: two gather, and a TLB has an entry that is no PTE any more."""
+    stale = False
+    for cpu in cpus:
+        for address in range(Machine.pages):
+            if cpu.tlb[address].present and not mm.pmd.table.pte[address].value.present:
+                stale = True
+    return stale and mm_tlb_flush_nested(mm)
 
 
 def a_delayed_rmap_waits() -> bool:

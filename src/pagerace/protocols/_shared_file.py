@@ -88,11 +88,18 @@ class fsync_record(Struct):
     broken: bool
 
 
+class madvise_record(Struct):
+    """``dontneed``: some madvise(MADV_DONTNEED) has returned."""
+
+    dontneed: bool
+
+
 mm = mm_struct()
 mapping = address_space()
 logs: Pool[user_log] = pool(user_log, lambda: Machine.cpus)
 calls = per_thread(fsync_log)
 fsynced = fsync_record()
+returned = madvise_record()
 
 
 def setup() -> None:
@@ -157,6 +164,12 @@ def unmap() -> None:
 def dontneed() -> None:
     """Thread: the mapping goes away, and comes back where it is touched."""
     madvise_dontneed(mm, 0)
+
+
+def dontneed_and_return() -> None:
+    """Thread: the same, and the caller goes on in the belief that it is gone."""
+    madvise_dontneed(mm, 0)
+    returned.dontneed = True
 
 
 def writeback() -> None:
