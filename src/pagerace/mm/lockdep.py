@@ -19,6 +19,7 @@ class LockClass(IntEnum):
     FOLIO_LOCK = 1
     I_MMAP_RWSEM = 2
     PAGE_TABLE_LOCK = 3
+    PAGE_TABLE_LOCK_NESTED = 4  # a second one, SINGLE_DEPTH_NESTING
 
 
 class lockdep_map(Struct):

@@ -35,6 +35,31 @@ def mmap_region(mm: mm_struct, mapping: address_space, start: ulong, end: ulong)
         mapping.i_mmap[0] = vma
 
 
+def copy_vma(vma: vm_area_struct, addr: ulong) -> vm_area_struct | None:
+    """copy_vma(): the same part of the file once more, at ``addr``; mmap_lock held."""
+    new_vma = vm_area_cachep.alloc()
+    if new_vma is not None:
+        new_vma.vm_mm = vma.vm_mm
+        new_vma.vm_start = addr
+        new_vma.vm_end = addr + vma.vm_end - vma.vm_start
+        new_vma.vm_pgoff = vma.vm_pgoff
+        new_vma.vm_file = vma.vm_file
+        vma.vm_mm.mm_mt[1] = new_vma
+        vma_link_file(new_vma)
+    return new_vma
+
+
+def vma_link_file(vma: vm_area_struct) -> None:
+    """vma_link_file(): rmap walks come here from now on."""
+    mapping = vma.vm_file
+    down_write(mapping.i_mmap_rwsem)
+    if mapping.i_mmap[0] is None:
+        mapping.i_mmap[0] = vma
+    else:
+        mapping.i_mmap[1] = vma
+    up_write(mapping.i_mmap_rwsem)
+
+
 def munmap(mm: mm_struct, start: ulong) -> None:
     """__vm_munmap() of the one whole VMA that begins at ``start``.
 

@@ -27,6 +27,18 @@ def spin_lock(lock: spinlock_t) -> None:
     """
     preempt_disable()
     lock_acquire(lock.dep_map.key)
+    raw_spin_lock(lock)
+
+
+def spin_lock_nested(lock: spinlock_t, subclass: LockClass) -> None:
+    """spin_lock_nested(): one of the same class is held, and for lockdep it is another."""
+    preempt_disable()
+    lock_acquire(subclass)
+    raw_spin_lock(lock)
+
+
+def raw_spin_lock(lock: spinlock_t) -> None:
+    """The lock itself."""
     with atomic():
         if Sched.smp:
             wait_until(not lock.locked)
@@ -37,6 +49,13 @@ def spin_lock(lock: spinlock_t) -> None:
 def spin_unlock(lock: spinlock_t) -> None:
     """spin_unlock()."""
     lock_release(lock.dep_map.key)
+    smp_store_release(lock.locked, False)
+    preempt_enable()
+
+
+def spin_unlock_nested(lock: spinlock_t, subclass: LockClass) -> None:
+    """spin_unlock() of what spin_lock_nested() took."""
+    lock_release(subclass)
     smp_store_release(lock.locked, False)
     preempt_enable()
 

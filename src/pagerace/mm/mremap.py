@@ -1,0 +1,153 @@
+"""Moving mappings: mm/mremap.c."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from pagerace.lang import Config
+from pagerace.machine.memory import PAGE_SIZE, ulong
+from pagerace.machine.pgtable import pte_dirty, pte_none, pte_present, ptep_get, set_pte
+from pagerace.mm.lockdep import LockClass
+from pagerace.mm.mm_types import mm_struct, pmd_t, vm_area_struct
+from pagerace.mm.mmap import (
+    copy_vma,
+    detach_vma_to_be_unmapped,
+    find_vma,
+    remove_vma,
+    unmap_region,
+)
+from pagerace.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
+from pagerace.mm.pgtable import (
+    mm_find_pmd,
+    pte_lockptr,
+    pte_offset_map,
+    pte_offset_map_lock,
+    pte_unmap_unlock,
+    ptep_get_and_clear,
+)
+from pagerace.mm.rwsem import down_write, up_write
+from pagerace.mm.spinlock import spin_lock_nested, spin_unlock_nested
+from pagerace.mm.tlb import flush_tlb_mm_range
+
+
+class MoveFlush(Enum):
+    """When move_ptes() flushes what it has cleared.
+
+    DIRTY: for a dirty PTE, before it drops the old PTL; what else it moved is flushed at the
+    end of move_page_tables().  PRESENT: for any PTE, before it drops either PTL.
+    """
+
+    DIRTY = 0
+    PRESENT = 1
+
+
+class Mremap(Config):
+    """``flush``: PRESENT since Linux kernel commit eb66ae030829 ("mremap: properly flush TLB
+    before releasing the page")."""
+
+    flush: MoveFlush = MoveFlush.PRESENT
+
+
+BEFORE_EB66AE030829 = Mremap(flush=MoveFlush.DIRTY)
+
+
+def mremap(mm: mm_struct, addr: ulong, new_addr: ulong) -> None:
+    """mremap(MREMAP_MAYMOVE | MREMAP_FIXED) of the one whole VMA that begins at ``addr``."""
+    mmap_write_lock(mm)
+    vma = find_vma(mm, addr)
+    if vma is not None:
+        move_vma(vma, new_addr)
+    mmap_write_unlock(mm)
+
+
+def move_vma(vma: vm_area_struct, new_addr: ulong) -> None:
+    """move_vma(): a new VMA, the entries to it, and the old one goes."""
+    mm = vma.vm_mm
+    new_vma = copy_vma(vma, new_addr)
+    if new_vma is None:
+        return
+    # copy_vma() tells: a walk that has been at the new VMA comes to the old one afterwards.
+    need_rmap_locks = vma.vm_file.i_mmap[0] is new_vma
+    length = vma.vm_end - vma.vm_start
+    move_page_tables(vma, vma.vm_start, new_addr, length, need_rmap_locks)
+    detach_vma_to_be_unmapped(mm, vma)  # do_munmap()
+    unmap_region(mm, vma, vma.vm_start, vma.vm_end)
+    remove_vma(vma)
+
+
+def move_page_tables(
+    vma: vm_area_struct,
+    old_addr: ulong,
+    new_addr: ulong,
+    length: ulong,
+    need_rmap_locks: bool,
+) -> None:
+    """move_page_tables(), of what one PMD entry covers at either end."""
+    mm = vma.vm_mm
+    old_pmd = mm_find_pmd(mm, old_addr)
+    new_pmd = mm_find_pmd(mm, new_addr)
+    if old_pmd is None or new_pmd is None:
+        return
+    if need_rmap_locks:
+        take_rmap_locks(vma)
+    need_flush = move_ptes(mm, old_pmd, old_addr, old_addr + length, new_pmd, new_addr)
+    if need_rmap_locks:
+        drop_rmap_locks(vma)
+    if need_flush:
+        flush_tlb_mm_range(mm, old_addr, old_addr + length)
+
+
+def take_rmap_locks(vma: vm_area_struct) -> None:
+    """take_rmap_locks(): no rmap walk comes between the old and the new entry.
+
+    move_ptes() itself takes and drops them, with the PTLs inside.
+    """
+    down_write(vma.vm_file.i_mmap_rwsem)
+
+
+def drop_rmap_locks(vma: vm_area_struct) -> None:
+    """drop_rmap_locks()."""
+    up_write(vma.vm_file.i_mmap_rwsem)
+
+
+def move_ptes(
+    mm: mm_struct,
+    old_pmd: pmd_t,
+    old_addr: ulong,
+    old_end: ulong,
+    new_pmd: pmd_t,
+    new_addr: ulong,
+) -> bool:
+    """move_ptes(): True if the caller has to flush (*need_flush, until that commit).
+
+    Both PTLs matter: the old one for who looks for the entry there, as folio_mkclean() does,
+    the new one for who finds it there, and frees the page while a TLB has it at the old
+    address.  Linux kernel commit eb66ae030829 ("mremap: properly flush TLB before releasing
+    the page").
+    """
+    force_flush = False
+    need_flush = False
+    start = old_addr
+    old_ptl = pte_lockptr(mm, old_pmd)
+    old_pte = pte_offset_map_lock(mm, old_pmd, old_addr, old_ptl)
+    new_ptl = pte_lockptr(mm, new_pmd)
+    if new_ptl is not old_ptl:
+        spin_lock_nested(new_ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
+    while old_addr != old_end:
+        ptep = pte_offset_map(old_pmd, old_addr)
+        if not pte_none(ptep_get(ptep)):
+            pte = ptep_get_and_clear(mm, old_addr, ptep)
+            if pte_present(pte) and (Mremap.flush is MoveFlush.PRESENT or pte_dirty(pte)):
+                force_flush = True
+            need_flush = True
+            set_pte(pte_offset_map(new_pmd, new_addr), pte)
+        old_addr += PAGE_SIZE
+        new_addr += PAGE_SIZE
+    if Mremap.flush is MoveFlush.PRESENT and force_flush:
+        flush_tlb_mm_range(mm, start, old_end)
+    if new_ptl is not old_ptl:
+        spin_unlock_nested(new_ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
+    if Mremap.flush is MoveFlush.DIRTY and force_flush:
+        flush_tlb_mm_range(mm, start, old_end)
+    pte_unmap_unlock(old_pte, old_ptl)
+    return need_flush and not force_flush

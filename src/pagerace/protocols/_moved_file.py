@@ -1,0 +1,153 @@
+"""A file of one page that is mapped at page 0 and moved to page 1: T4-B8.
+
+With Machine(levels=2, entries=2) each of the two has a table, and a PTL, of its own.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import Config, atomic, smp_processor_id, u3, u8
+from pagerace.machine.cpu import cpus
+from pagerace.machine.memory import Machine, disk, frames, pfn_t, ulong
+from pagerace.machine.pgtable import pte_t
+from pagerace.mm.fault import user_store
+from pagerace.mm.lockdep import LockClass
+from pagerace.mm.mm_types import mem_map, page_to_pfn, pmd_t, pmds
+from pagerace.mm.mmap import mmap_region
+from pagerace.mm.mremap import mremap
+from pagerace.mm.page_alloc import alloc_page
+from pagerace.mm.page_flags import (
+    folio_mapcount,
+    folio_mapped,
+    folio_test_dirty,
+    folio_test_locked,
+    folio_test_writeback,
+)
+from pagerace.mm.pgtable_levels import load_new_mm_cr3, make_page_tables
+from pagerace.mm.rwsem import init_rwsem
+from pagerace.mm.spinlock import spin_is_locked
+from pagerace.protocols._shared_file import Work, add_to_file, logs, mapping, mm, newest
+
+OLD, NEW = 0, 1
+
+
+class Moved(Config):
+    """``new_vma_first``: rmap walks meet the new VMA before the old one."""
+
+    new_vma_first: bool = False
+
+
+def setup() -> None:
+    """The page is cached and mapped at page 0 as ``Work.start`` says."""
+    init_rwsem(mm.mmap_lock, LockClass.MMAP_LOCK)
+    init_rwsem(mapping.i_mmap_rwsem, LockClass.I_MMAP_RWSEM)
+    make_page_tables(mm)
+    mmap_region(mm, mapping, OLD, OLD + 1)
+    if Moved.new_vma_first:
+        mapping.i_mmap[1] = mapping.i_mmap[0]
+        mapping.i_mmap[0] = None
+    for cpu in range(Machine.cpus):
+        if cpu != 1:
+            load_new_mm_cr3(cpus[cpu], mm)
+            mm.cpu_bitmap |= u8(1) << cpu
+    page = alloc_page()
+    if page is not None:
+        add_to_file(page, OLD)
+
+
+def move() -> None:
+    """Thread: mremap()."""
+    mremap(mm, OLD, NEW)
+
+
+def user() -> None:
+    """Thread: stores where the page was, and where it is if that ends in a signal."""
+    for _ in range(Work.stores):
+        if not user_store(mm, OLD):
+            if not user_store(mm, NEW):
+                return
+        with atomic():
+            logs[smp_processor_id()].stored[OLD] += 1
+
+
+def table_of(address: ulong) -> pmd_t:
+    """The table of an address, and its lock."""
+    return mm.pmd if address == OLD or Machine.levels == 1 else pmds[0]
+
+
+def pte_at(address: ulong) -> pte_t:
+    """The PTE of an address."""
+    return table_of(address).table.pte[address if Machine.levels == 1 else 0].value
+
+
+def ptl_is_locked() -> bool:
+    """Does somebody hold a PTL?"""
+    return spin_is_locked(table_of(OLD).ptl) or spin_is_locked(table_of(NEW).ptl)
+
+
+def translation_outlives_no_page() -> bool:
+    """T4-S5, of a page that moves: no TLB translates to a free frame."""
+    for cpu in cpus:
+        for address in range(Machine.pages):
+            entry = cpu.tlb[address]
+            if entry.present and not frames.allocated(frames[entry.pfn]):
+                return False
+    return True
+
+
+def moved_under_ptl() -> bool:
+    """T4-S2, of a page that moves: while nobody holds a PTL, each TLB entry has its PTE."""
+    if ptl_is_locked():
+        return True
+    for cpu in cpus:
+        for address in range(Machine.pages):
+            entry = cpu.tlb[address]
+            pte = pte_at(address)
+            if entry.present and not (pte.present and pte.pfn == entry.pfn):
+                return False
+    return True
+
+
+def mapcount_counts_ptes() -> bool:
+    """T4-S4, of a page that moves: while nobody holds a PTL, the mapcount is exact."""
+    return ptl_is_locked() or folio_mapcount(mem_map[0]) == ptes_of(0)
+
+
+def ptes_of(pfn: pfn_t) -> u3:
+    """The number of PTEs that map a frame."""
+    count: u3 = 0
+    for address in range(Machine.pages):
+        pte = pte_at(address)
+        if pte.present and pte.pfn == pfn:
+            count += 1
+    return count
+
+
+def no_store_behind_mkclean() -> bool:
+    """T4-S8, of a page that moves: while it is clean, no CPU can store to it unasked."""
+    for cpu in cpus:
+        for address in range(Machine.pages):
+            entry = cpu.tlb[address]
+            pte = pte_at(address)
+            if entry.dirty and not folio_test_dirty(mem_map[entry.pfn]):
+                return False
+            if pte.writable and not folio_test_dirty(mem_map[pte.pfn]):
+                return False
+    return True
+
+
+def no_lost_write() -> bool:
+    """T4-S1, of a page that moves: what is not on disk has a dirty bit, or is at work."""
+    folio = mapping.i_pages[OLD]
+    if folio is None or frames[page_to_pfn(folio)].content == disk.block[OLD]:
+        return True
+    dirty = folio_test_dirty(folio) or pte_at(OLD).dirty or pte_at(NEW).dirty
+    writeback = folio_test_locked(folio) or folio_test_writeback(folio)
+    return dirty or writeback or (ptl_is_locked() and folio_mapped(folio))
+
+
+def every_store_survives() -> bool:
+    """T4-S1, at the end: each store is on disk, or in the cache with a dirty bit."""
+    stored: u3 = 0
+    for log in logs:
+        stored += log.stored[OLD]
+    return newest(OLD) == stored and no_lost_write()
