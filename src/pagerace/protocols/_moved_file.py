@@ -47,7 +47,7 @@ def setup() -> None:
         mapping.i_mmap[0] = None
     for cpu in range(Machine.cpus):
         if cpu != 1:
-            load_new_mm_cr3(cpus[cpu], mm)
+            load_new_mm_cr3(cpu, mm)
             mm.cpu_bitmap |= u8(1) << cpu
     page = alloc_page()
     if page is not None:
