@@ -15,9 +15,12 @@ from pagerace.compiler.ranges import Interval, interval, intervals
 Cells: TypeAlias = "dict[int, frozenset[int] | None]"
 
 
-def compute(code: Code) -> None:
-    """Fill ``Point.reads``, ``writes`` and ``chooses`` of each block that has a point."""
-    found = intervals(code)
+def compute(code: Code, unset: int | None = None) -> None:
+    """Fill ``Point.reads``, ``writes`` and ``chooses`` of each block that has a point.
+
+    ``unset`` is the mask of the registers that are live at the start, if it is known.
+    """
+    found = intervals(code, unset)
     for number, block in enumerate(code.blocks):
         if block.point is not None:
             point = block.point

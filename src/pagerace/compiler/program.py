@@ -287,8 +287,9 @@ class _Compilation:
             process.points = points.place_points(process.code)
             if process.index in questions:
                 self._gate(process, questions[process.index])
-            self._refuse_unset(process, liveness.compute(process.code))
-            footprint.compute(process.code)
+            unset = liveness.compute(process.code)
+            self._refuse_unset(process, unset)
+            footprint.compute(process.code, sum(1 << r.number for r in unset))
         for prop in program.properties:
             fold(prop.code)
             _drop_sections(prop.code)
