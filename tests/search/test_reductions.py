@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from pagerace import search
 from pagerace.cli.load import Target, built_in_names, targets_of
-from pagerace.compiler import independence, interpreter, reductions, stable
+from pagerace.compiler import independence, interpreter, reductions, stable, sums
 from pagerace.compiler.independence import Independence
-from pagerace.compiler.ir import BOOL, Process, Program
+from pagerace.compiler.ir import BOOL, Code, Process, Program
 from pagerace.compiler.program import compile_protocol
 from pagerace.compiler.reductions import names_of
 from pagerace.compiler.waits import NONZERO
@@ -165,6 +165,10 @@ def looks_one_step_ahead(self: Any, process: int, goals: int, gated: int) -> int
     return goals
 
 
+def used_once(code: Code) -> list[int]:
+    return [1] * len(code.registers)
+
+
 def counted_up(self: Any, process: Process, cell: object) -> dict[int, int]:
     return dict.fromkeys(range(len(process.code.blocks)), 1)
 
@@ -184,6 +188,25 @@ def disturbed() -> Program:
     one.store(x, 0)
     one.store(lock, 0)
     return made([x, lock], [one, other])
+
+
+def tickets() -> Program:
+    """Each thread keeps the number that it found, and adds 1 to it."""
+    counter, mine = family("Counter.next"), family("Ticket.number", count=2)
+    threads = [Assembly("one"), Assembly("other")]
+    for index, a in enumerate(threads):
+        a.begin()
+        number = a.load(counter)
+        a.store(counter, a.op("add", number, 1))
+        a.store(mine, number, index)
+        a.end()
+    p = Assembly("the_other_came_first")
+    second = p.result(p.op("eq", p.load(mine), 1))
+    return made([counter, mine], threads, sometimes=[second])
+
+
+def ticket_is_lost() -> bool:
+    return not reduced_search(tickets(), independence.find(tickets())).reached
 
 
 def attempt_is_lost() -> bool:
@@ -212,6 +235,7 @@ WRONG: dict[str, tuple[Any, str, Wrong, Callable[[], bool]]] = {
     "facts last for ever": (stable.Facts, "lasts", lambda *_: True, among(59, differs)),
     "every cell is a lock": (stable, "may_store", nothing, among(28, false_facts)),
     "all have counted up": (stable.Facts, "_sums", counted_up, among(4, false_facts)),
+    "sums that somebody looks at": (sums, "uses_of", used_once, ticket_is_lost),
     "attempts are not disturbed": (
         independence._Analysis, "_disturbed", nothing, attempt_is_lost),
 }  # fmt: skip

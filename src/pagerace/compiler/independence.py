@@ -4,7 +4,7 @@ In a state s the search may expand one process P only, if P is at a point p such
 
 C1  no step of another process Q, from Q's point or from any point that Q can get to while
     P stays where it is, stores to a cell that P's step from p loads or stores, or loads
-    one that it stores;
+    one that it stores, unless both steps do no more with it than to add a constant;
 C2  for each property: P's step stores to no cell that the property reads, or no such step
     of the others does;
 C3  p is none of the points that were picked so that each circle in P's control flow has
@@ -18,8 +18,9 @@ agent's is all that it ever does, a thread that has returned has none.  Steps ar
 that facts of P gate (see ``stable``): they cannot happen before P has moved.
 
 What is kept.  All steps of P, its choices among them, depend on cells that by C1 nobody
-else stores to before P has moved; so they are the same all the while, and commute with
-what the others do.  Let w be any way from s to a state t, in the graph of all steps.
+else stores to before P has moved (a sum that is only stored again decides nothing); so
+they are the same all the while, and commute with what the others do.  Let w be any way
+from s to a state t, in the graph of all steps.
 
 (1) If P steps in w, its first step a can be moved to the front: a and then the rest of w
     lead from s to t, and w has become shorter by one.
@@ -56,7 +57,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pagerace.compiler import ir
+from pagerace.compiler import ir, sums
 from pagerace.compiler.footprint import Cells, blocks_of_step, touched
 from pagerace.compiler.ir import Process, Program
 from pagerace.compiler.liveness import successors
@@ -120,6 +121,8 @@ class _Steps:
     before: list[int] = field(default_factory=list[int])  # points, the other way round
     readers: dict[int, int] = field(default_factory=dict[int, int])  # of a cell: points
     writers: dict[int, int] = field(default_factory=dict[int, int])
+    adds: list[int] = field(default_factory=list[int])  # cells
+    adders: dict[int, int] = field(default_factory=dict[int, int])
 
 
 class _Analysis:
@@ -199,13 +202,19 @@ class _Analysis:
 
     def _steps(self, process: Process) -> _Steps:
         steps = _Steps(before=[0] * (len(process.points) + 1))
+        uses = sums.uses_of(process.code)
         for number, start in enumerate(process.points):
             point = process.code.blocks[start].point
             assert point is not None
             steps.reads.append(self._bits(point.reads))
             steps.writes.append(self._bits(point.writes))
-            following = 0
-            for block in blocks_of_step(process.code, start):
+            following, blocks = 0, blocks_of_step(process.code, start)
+            added = sum(
+                1 << self.first[family] + index
+                for family, index in sums.added(process.code, blocks, uses)
+            )
+            steps.adds.append(added & steps.writes[-1])
+            for block in blocks:
                 end = process.code.blocks[block].terminator
                 if isinstance(end, ir.Return):
                     following |= 1 << len(process.points)
@@ -220,6 +229,8 @@ class _Analysis:
                 steps.before[after] |= 1 << number
             for cell in _bits_of(steps.reads[-1]):
                 steps.readers[cell] = steps.readers.get(cell, 0) | 1 << number
+            for cell in _bits_of(steps.adds[-1]):
+                steps.adders[cell] = steps.adders.get(cell, 0) | 1 << number
             for cell in _bits_of(steps.writes[-1]):
                 steps.writers[cell] = steps.writers.get(cell, 0) | 1 << number
         return steps
@@ -264,11 +275,14 @@ class _Analysis:
 
     def _dependent(self, mine: _Steps, number: int, theirs: _Steps) -> int:
         """C1: the points of the other process whose steps do not commute with this one."""
-        found = 0
-        for cell in _bits_of(mine.writes[number] & ~self.ended):
+        found, adds = 0, mine.adds[number]
+        for cell in _bits_of(mine.writes[number] & ~self.ended & ~adds):
             found |= theirs.readers.get(cell, 0) | theirs.writers.get(cell, 0)
-        for cell in _bits_of(mine.reads[number]):
+        for cell in _bits_of(mine.reads[number] & ~adds):
             found |= theirs.writers.get(cell, 0)
+        for cell in _bits_of(adds):
+            others = theirs.readers.get(cell, 0) | theirs.writers.get(cell, 0)
+            found |= others & ~theirs.adders.get(cell, 0)
         return found
 
     def _seen_together(self, process: Process, number: int, other: Process) -> int:
@@ -293,7 +307,7 @@ class _Analysis:
         """The gated steps whose attempt reads what P writes, beside what gates them."""
         found = 0
         for step in _bits_of(gated):
-            reads = self.steps[other].reads[step]
+            reads = self.steps[other].reads[step] & ~self.steps[other].adds[step]
             for family, index in self.facts.gate_of(process, number, other, step):
                 reads &= ~(1 << self.first[family] + index)
             if reads & self.steps[process].writes[number]:
