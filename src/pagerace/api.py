@@ -38,6 +38,7 @@ def check(
     time_max: float | None = None,
     workers: int | None = None,
     reductions: str | Sequence[str] = "all",
+    data_races: bool = False,
     progress: Callable[[str, float], object] | None = None,
     store: Store | None = None,
 ) -> Summary:
@@ -46,9 +47,10 @@ def check(
     ``claim`` is what the report calls it (default: found by file and name).
     ``memory_max`` is in bytes, ``time_max`` in seconds; a search that meets a bound is
     inconclusive.  ``reductions`` is "none", "all", or some of "partial-order" and
-    "symmetry"; the verdict is the same.  ``progress`` is called with a line and the
-    seconds gone by.  ``store`` has known failures, which are replayed first, and keeps
-    what is found.
+    "symmetry"; the verdict is the same.  ``data_races`` looks for those, too, and without
+    reductions; where there is one, it is what the result shows.  ``progress`` is called
+    with a line and the seconds gone by.  ``store`` has known failures, which are replayed
+    first, and keeps what is found.
     Raises CompileError with every mistake in the protocol.
     """
     from pagerace import search
@@ -76,6 +78,7 @@ def check(
             time_max=time_max,
             workers=workers,
             reductions=reductions,
+            data_races=data_races,
             progress=progress,
         )
     except search.TooManyChoices as error:

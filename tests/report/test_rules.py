@@ -109,7 +109,8 @@ def test_wrong_example_is_found(slug: str, tmp_path: Path) -> None:
     from pagerace.api import check
 
     (target,) = targets_of([write(tmp_path, slug, "Wrong")])
-    summary = check(target.protocol, claim=target.address)
+    asked = slug == "data-race"
+    summary = check(target.protocol, claim=target.address, data_races=asked)
     assert summary.execution is not None and summary.execution.violation is not None
     assert summary.execution.violation.slug == slug
 
@@ -119,7 +120,8 @@ def test_right_example_holds(slug: str, tmp_path: Path) -> None:
     from pagerace.api import check
 
     (target,) = targets_of([write(tmp_path, slug, "Right")])
-    assert check(target.protocol, claim=target.address).verdict == "holds"
+    asked = slug == "data-race"
+    assert check(target.protocol, claim=target.address, data_races=asked).verdict == "holds"
 
 
 def test_every_detector_has_a_page() -> None:

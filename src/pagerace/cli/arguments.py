@@ -108,6 +108,12 @@ def add_bounds(parser: argparse.ArgumentParser) -> None:
         help="threads that search (default: all cores)",
     )
     parser.add_argument(
+        "--data-races",
+        action="store_true",
+        default=None,
+        help="look for plain data races as KCSAN does, and show those first",
+    )
+    parser.add_argument(
         "--reductions",
         choices=("none", "partial-order", "symmetry", "all"),
         metavar="WHICH",

@@ -118,7 +118,8 @@ def _printer(
 
 
 def _bounds(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("states_max", "depth_max", "memory_max", "time_max", "workers", "reductions")
+    names = ("states_max", "depth_max", "memory_max", "time_max", "workers", "reductions",
+             "data_races")  # fmt: skip
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 

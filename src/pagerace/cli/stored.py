@@ -33,7 +33,7 @@ def store_for_check(options: argparse.Namespace, terminal: Terminal) -> Store | 
     Who chooses the reductions, or what is looked for, or wants all verdicts, wants to see
     what a search says.
     """
-    asks = options.reductions or options.all or getattr(options, "data_races", False)
+    asks = options.reductions or options.all or options.data_races
     if options.no_store or asks:
         return None
     return open_store(options, terminal)

@@ -242,7 +242,7 @@ class Builder:
         alive = self.alive(node, place.owner)
         if alive is None:
             return body()
-        self.emit(ir.Begin(self.where(node), why))
+        self.emit(ir.Begin(self.where(node), why, single=True))
         alive()
         result = body()
         self.emit(ir.End(self.where(node)))

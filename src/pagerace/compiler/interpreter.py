@@ -359,8 +359,9 @@ def _access(
 ) -> None:
     family = i.family
     shared = family.written and not family.private
+    cell, type = family.names[index], family.type
     run.events.append(
-        Event(kind, i.where, family.names[index], old, new, family.type, i.access, shared)
+        Event(kind, i.where, cell, old, new, type, i.access, shared, i.plain)
     )
 
 

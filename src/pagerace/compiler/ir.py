@@ -121,24 +121,30 @@ class Lookup:
 
 @dataclass(slots=True)
 class Load:
-    """``dst = family[index]``.  The index is in range (a Check stands before)."""
+    """``dst = family[index]``.  The index is in range (a Check stands before).
+
+    ``plain``: an access of C that says nothing to the compiler, to memory that others
+    see; known when points have been placed.
+    """
 
     dst: Reg
     family: Family
     index: Operand
     access: Access
     where: Where
+    plain: bool = False
 
 
 @dataclass(slots=True)
 class Store:
-    """``family[index] = value``."""
+    """``family[index] = value``.  ``plain`` as in ``Load``."""
 
     family: Family
     index: Operand
     value: Operand
     access: Access
     where: Where
+    plain: bool = False
 
 
 @dataclass(slots=True)
@@ -174,10 +180,12 @@ class Begin:
     """Start of an atomic section.  Gone once points are placed.
 
     ``why`` describes a section that the compiler made, such as "xchg pages[].dirty".
+    ``single``: one access, with the check that its object may be accessed.
     """
 
     where: Where
     why: str = "atomic section"
+    single: bool = False
 
 
 @dataclass(slots=True)

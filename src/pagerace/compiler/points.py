@@ -8,6 +8,7 @@ atomic section has one point, at its start, if it holds any of these.
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 from pagerace.compiler.ir import (
     Begin,
@@ -32,6 +33,9 @@ from pagerace.compiler.ir import (
 from pagerace.compiler.liveness import blocks_in_order, remove_unused, successors
 from pagerace.compiler.simplify import recompute, simplify
 
+MACHINE = str(Path(__file__).parents[1] / "machine")
+ALLOCATED = ".<allocated>"  # the bits that tell which objects of a pool are in use
+
 
 class SectionError(ValueError):
     """Begin and End do not pair up: a mistake of the front end, not of an author."""
@@ -49,6 +53,8 @@ def place_points(code: Code) -> list[int]:
     _tidy(code)
     depths = _section_depths(code)
     starts = [_starts_in_block(code, depths, number) for number in range(len(code.blocks))]
+    for number, depth in enumerate(depths):
+        _mark_plain(code.blocks[number], depth)
     for number, block_starts in enumerate(starts):
         _split(code, number, block_starts)
     known = simplify(code, dead=True)
@@ -66,6 +72,26 @@ def place_points(code: Code) -> list[int]:
 def is_shared(family: Family) -> bool:
     """Can what one thread finds here depend on when another one runs?"""
     return family.written and not family.private
+
+
+def _mark_plain(block: Block, depth: int) -> None:
+    """Find the accesses that can be part of a data race, ``depth`` sections deep at first.
+
+    What the machine does, and what stands in an atomic section, is as good as marked: it
+    is one action of hardware, or of a lock that is not modelled.
+    """
+    single = False
+    for instruction in block.instructions:
+        if isinstance(instruction, Begin) and depth == 0:
+            single = instruction.single
+        depth = _depth_after(instruction, depth)
+        if isinstance(instruction, Load | Store) and depth == int(single and depth > 0):
+            instruction.plain = (
+                instruction.access == "plain"
+                and is_shared(instruction.family)
+                and not instruction.family.name.endswith(ALLOCATED)
+                and not instruction.where.file.startswith(MACHINE)
+            )
 
 
 # -- placing ---------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Event:
     lock    ``object`` is the lock's name, ``old`` the mask of those held, ``new`` its number
 
     ``text`` of a load or store is the kind of access.  ``shared``: another CPU could
-    see the access.
+    see the access.  ``plain``: it is one of C that may race, see ``ir.Load``.
     """
 
     kind: EventKind
@@ -39,6 +39,7 @@ class Event:
     type: Scalar = NONE
     text: str = ""
     shared: bool = False
+    plain: bool = False
 
 
 @dataclass(slots=True)

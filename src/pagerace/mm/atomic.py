@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagerace.lang import Struct, atomic, bug_on, u3
+from pagerace.lang import READ_ONCE, WRITE_ONCE, Struct, atomic, bug_on, u3
 
 COUNTER_MAX = 7
 
@@ -15,12 +15,12 @@ class atomic_t(Struct):
 
 def atomic_read(v: atomic_t) -> u3:
     """atomic_read(): one load."""
-    return v.counter
+    return READ_ONCE(v.counter)
 
 
 def atomic_set(v: atomic_t, i: u3) -> None:
     """atomic_set(): one store."""
-    v.counter = i
+    WRITE_ONCE(v.counter, i)
 
 
 def atomic_inc(v: atomic_t) -> None:

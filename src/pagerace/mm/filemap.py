@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, bug_on, cmpxchg
+from pagerace.lang import atomic, bug_on, cmpxchg, smp_store_release
 from pagerace.machine.memory import read_in, ulong
 from pagerace.mm.mm_types import (
     VM_FAULT_LOCKED,
@@ -122,8 +122,11 @@ def filemap_remove_folio(folio: folio) -> None:
 
 
 def __filemap_remove_folio(folio: folio) -> None:
-    """__filemap_remove_folio(): out of the page cache; its references are frozen."""
+    """__filemap_remove_folio(): out of the page cache; its references are frozen.
+
+    xas_store() is rcu_assign_pointer().
+    """
     mapping = folio.mapping
     if mapping is not None:
-        mapping.i_pages[folio.index] = None
+        smp_store_release(mapping.i_pages[folio.index], None)
         folio.mapping = None

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, u3
+from pagerace.lang import READ_ONCE, atomic, u3
 from pagerace.mm.atomic import (
     atomic_cmpxchg,
     atomic_dec_and_test,
@@ -17,18 +17,18 @@ from pagerace.mm.mm_types import folio
 
 
 def folio_test_locked(folio: folio) -> bool:
-    """folio_test_locked()."""
-    return folio.PG_locked
+    """folio_test_locked(): test_bit() is a marked load, as in the two that follow."""
+    return READ_ONCE(folio.PG_locked)
 
 
 def folio_test_dirty(folio: folio) -> bool:
     """folio_test_dirty()."""
-    return folio.PG_dirty
+    return READ_ONCE(folio.PG_dirty)
 
 
 def folio_test_writeback(folio: folio) -> bool:
     """folio_test_writeback()."""
-    return folio.PG_writeback
+    return READ_ONCE(folio.PG_writeback)
 
 
 def folio_test_clear_dirty(folio: folio) -> bool:

@@ -5,7 +5,7 @@ With them stands what of mm/filemap.c belongs to the same flags.
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, smp_store_release, wait_until
+from pagerace.lang import READ_ONCE, atomic, smp_store_release, wait_until
 from pagerace.machine.memory import ulong
 from pagerace.mm.lockdep import LockClass, lock_acquire, lock_acquired, lock_release
 from pagerace.mm.mm_types import address_space, folio, page_folio
@@ -18,14 +18,15 @@ def filemap_get_folio(mapping: address_space, index: ulong) -> folio | None:
     """filemap_get_folio() of include/linux/pagemap.h: with a reference, or None.
 
     mapping_get_entry(): the folio may be freed, and be another page by then, before the
-    reference is there; so it is looked up again.
+    reference is there; so it is looked up again.  Each look is xas_load(), which is
+    rcu_dereference().
     """
     while True:
-        folio = mapping.i_pages[index]
+        folio = READ_ONCE(mapping.i_pages[index])
         if folio is None:
             return None
         if folio_try_get(folio):
-            if mapping.i_pages[index] is folio:
+            if READ_ONCE(mapping.i_pages[index]) is folio:
                 return folio
             folio_put(folio)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagerace.lang import Struct, atomic, smp_store_release, wait_until
+from pagerace.lang import READ_ONCE, Struct, atomic, smp_store_release, wait_until
 from pagerace.mm.lockdep import LockClass, lock_acquire, lock_release, lockdep_map
 from pagerace.mm.sched import Sched, preempt_disable, preempt_enable
 
@@ -62,4 +62,4 @@ def spin_unlock_nested(lock: spinlock_t, subclass: LockClass) -> None:
 
 def spin_is_locked(lock: spinlock_t) -> bool:
     """spin_is_locked(): by anybody."""
-    return lock.locked
+    return READ_ONCE(lock.locked)

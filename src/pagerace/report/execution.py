@@ -111,11 +111,32 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class RacingAccess:
+    """One of the two accesses of a data race.  ``plain``: not marked, not hardware's."""
+
+    process: int
+    write: bool
+    plain: bool
+    where: Where
+
+
+@dataclass(frozen=True)
+class Race:
+    """A data race: ``object`` changes from ``old`` to ``new``, values as displayed."""
+
+    object: str
+    old: str
+    new: str
+    accesses: list[RacingAccess]
+
+
+@dataclass(frozen=True)
 class Violation:
     """What went wrong.  ``functions`` are the racing functions, that of the end first.
 
     ``watched`` are the objects that the violated property reads at the end, or in a
-    deadlock those that the threads wait for.
+    deadlock those that the threads wait for.  ``races`` are the data races that were
+    found, the one that is shown first.
     """
 
     slug: str
@@ -126,6 +147,7 @@ class Violation:
     column: int = 0
     functions: list[str] = field(default_factory=list[str])
     watched: list[str] = field(default_factory=list[str])
+    races: list[Race] = field(default_factory=list[Race])
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 
+from pagerace.report import races as data_races
 from pagerace.report.diagram import WIDTH, diagram
 from pagerace.report.execution import Execution, Violation
 from pagerace.report.summary import Summary
@@ -40,6 +41,7 @@ SENTENCES = {
     "null-dereference": "a reference that is None is followed",
     "index-out-of-range": "an index is outside its array",
     "division-by-zero": "a division by zero",
+    "data-race": "an access that is not marked",
     "endless-loop": "a loop goes on without end and without shared access",
 }
 
@@ -103,7 +105,10 @@ def headline(summary: Summary) -> str:
 
 def failure(execution: Execution, *, verbose: bool = False) -> str:
     """An execution that violates something: header, diagram, why, search, replay."""
-    parts = [header(execution), "", diagram(execution, verbose=verbose), ""]
+    parts = [header(execution), ""]
+    if races := execution.violation.races if execution.violation is not None else []:
+        parts += [*data_races.details(races[0], execution.processes), ""]
+    parts += [diagram(execution, verbose=verbose), ""]
     parts += closing(execution, verbose=verbose)
     return "\n".join(parts)
 
@@ -118,6 +123,9 @@ def header(execution: Execution) -> str:
 
 def cause(violation: Violation) -> str:
     """``BUG: lost-write in zap_pte_range() / folio_mkclean()``."""
+    if violation.races:
+        functions = " / ".join(f"{function}()" for function in violation.functions)
+        return f"BUG: KCSAN-like: data-race in {functions}"
     name = violation.slug or violation.property.strip("_").replace("_", "-")
     functions = " / ".join(f"{function}()" for function in violation.functions)
     return f"BUG: {name} in {functions}" if functions else f"BUG: {name}"
@@ -147,6 +155,8 @@ def closing(execution: Execution, *, verbose: bool = False) -> list[str]:
     lines += search_lines(execution, verbose=verbose)
     if command := replay_command(execution):
         lines.append(f"Replay: {command}")
+    if execution.violation is not None:
+        lines += data_races.others(execution.violation.races)
     return lines
 
 

@@ -20,7 +20,7 @@ from pagerace.compiler.reductions import (
     names_of,
 )
 from pagerace.report import execution as document
-from pagerace.search import backward, engine, livelock, violations
+from pagerace.search import backward, engine, livelock, races, violations
 from pagerace.search.bounds import Bounds, Clock, Memory, cores
 from pagerace.search.coverage import never_executed
 from pagerace.search.explain import Explainer
@@ -48,6 +48,7 @@ def check(
     time_max: float | None = None,
     workers: int | None = None,
     reductions: str | Sequence[str] = NAMES,
+    data_races: bool = False,
     progress: Callable[[str, float], object] | None = None,
     native: bool = True,
 ) -> Result:
@@ -58,6 +59,10 @@ def check(
     execution shown is a shortest one; where that would take too long ``shortest`` of the
     execution's search is false.  A bound on depth switches partial order reduction off,
     under which ways to a state get longer.
+
+    ``data_races``: look for those, too, in all states that are found, with which nothing
+    is left out.  One of them is what is violated then, whatever else is; the violation
+    lists them all.
 
     ``memory_max`` is in bytes for the whole process, ``time_max`` in seconds; a search
     that meets a bound, or Ctrl-C, is inconclusive.  ``workers`` defaults to all cores,
@@ -71,6 +76,7 @@ def check(
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}, it must be at least 1")
     names = [n for n in names_of(reductions) if n != PARTIAL_ORDER or depth_max is None]
+    names = [] if data_races else names
     clock = Clock(time_max)
     with ExitStack() as stack, Interrupt() as interrupt:
         layout = Layout.of(program)
@@ -87,6 +93,10 @@ def check(
 
         first = checker(bounds, reduced)
         goal, covered = first.search(progress)
+        if data_races:
+            found = first.data_races(covered)
+            if found is not None:
+                return found
         if goal is None:
             return covered
         if reduced.figures and not interrupt.seen:
@@ -98,6 +108,19 @@ def check(
                 first, goal = second, other_goal
                 covered = replace(other, reductions=covered.reductions)
         return first.violated(goal, covered)
+
+
+def races_of(program: Program, *, native: bool = True) -> list[races.Found]:
+    """The data races between points, in all states of a complete search."""
+    layout = Layout.of(program)
+    loops = (native_loops if native else interpreted_loops)(program, layout)
+    with ExitStack() as stack, Interrupt() as interrupt:
+        checker = _Checker(
+            program, layout, loops, Bounds(), Clock(None), interrupt, 1, NO_REDUCTIONS
+        )
+        stack.callback(checker.close)
+        checker.search(None)
+        return checker.races_found()
 
 
 class _Checker:
@@ -167,6 +190,33 @@ class _Checker:
         except Interrupted:
             reason = "interrupted while the violation that was found was traced back"
             return replace(covered, verdict="inconclusive", reason=reason)
+
+    def data_races(self, covered: Result) -> Result | None:
+        """The data races in the states that were found, or None; the first is shown."""
+        found = self.races_found()
+        if not found:
+            return None
+        pairs = [
+            races.pair_of(self.program, self.layout.unpack(item.words), item.first, item.second)
+            for item in found
+        ]
+        told = races.distinct([races.describe(self.program, pair) for pair in pairs])
+        tracer = Tracer(self.store, self.team, self.workers, self.interrupt)
+        moves = tracer.find(Goal(found[0].depth, words=found[0].words))
+        run = replay_moves(self.program, self.layout, moves)
+        races.show_both(run, pairs[0])
+        violation = replace(races.violation_of(self.program, told[0]), races=told)
+        execution = execution_of(run, violation, None, search=self._searched())
+        return replace(
+            covered, verdict="violated", reason="", violation=violation, execution=execution,
+            fewest_switches=tracer.complete, seconds=self.clock.seconds(),
+        )  # fmt: skip
+
+    def races_found(self) -> list[races.Found]:
+        return races.search(
+            self.program, self.layout, self.store, self.workers[0],
+            lambda: self.interrupt.seen or self.clock.is_over(),
+        )  # fmt: skip
 
     # -- what was found -------------------------------------------------------------------
 
@@ -293,16 +343,19 @@ class _Checker:
             run.end_where_taken(goal.lock_pairs)
         violation = self._violation(goal, run, moves)
         execution = execution_of(
-            run, violation, self._explainer(), search=document.Search(
-                self.store.number, self.levels.transitions, self.store.depth,
-                self.clock.seconds(), shortest=PARTIAL_ORDER not in self.reduced.figures,
-            ),
-        )  # fmt: skip
+            run, violation, self._explainer(), search=self._searched()
+        )
         return replace(
             covered, verdict="violated", reason="", violation=execution.violation,
             execution=execution,
             fewest_switches=tracer.complete and not self.reduced.figures,
             seconds=self.clock.seconds(),
+        )  # fmt: skip
+
+    def _searched(self) -> document.Search:
+        return document.Search(
+            self.store.number, self.levels.transitions, self.store.depth,
+            self.clock.seconds(), shortest=PARTIAL_ORDER not in self.reduced.figures,
         )  # fmt: skip
 
     def _violation(self, goal: Goal, run: Run, moves: list[Move]) -> document.Violation:

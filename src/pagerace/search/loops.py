@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,17 +149,25 @@ def python_loops(
         "chosen": chosen,
         "canonicalise": canonicalise,
     }
-    shared: dict[str, Any] = {}
-    for module in MODULES:
-        shared |= vars(module)
-    shared |= names
-    modules = {module.__name__ for module in MODULES}
-    for name, value in list(shared.items()):
-        if isinstance(value, types.FunctionType) and name not in names:
-            if value.__module__ in modules:
-                shared[name] = types.FunctionType(value.__code__, shared, name)
+    shared = plain_functions(MODULES, names)
     wanted = [*(entry.__name__ for entry in ENTRIES), *EXTERNALS]
     return Loops({name: shared[name] for name in wanted}, native=False)
+
+
+def plain_functions(
+    modules: Sequence[types.ModuleType], names: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the modules define, with their functions calling ``names`` where they name them."""
+    shared: dict[str, Any] = {}
+    for module in modules:
+        shared |= vars(module)
+    shared |= names
+    known = {module.__name__ for module in modules}
+    for name, value in list(shared.items()):
+        if isinstance(value, types.FunctionType) and name not in names:
+            if value.__module__ in known:
+                shared[name] = types.FunctionType(value.__code__, shared, name)
+    return shared
 
 
 def interpreted_loops(

@@ -29,12 +29,14 @@ class Goal:
 
     ``states`` are violations in a state of level ``depth``; ``steps`` violations in a
     step from such a state, as long as ``next_states`` in a state of the level after.
+    ``words`` are a state of the level, to which the execution leads.
     """
 
     depth: int
     states: int = 0
     steps: int = 0
     next_states: int = 0
+    words: tuple[int, ...] = ()
     lock_pairs: dict[int, int] = field(default_factory=dict[int, int])
 
 
@@ -114,7 +116,10 @@ class Tracer:
         if goal.next_states:
             levels[goal.depth + 1] = self._mark(goal.depth + 1, goal.next_states, None)
         last = goal.states | goal.steps
-        levels[goal.depth] = self._mark(goal.depth, last, levels.get(goal.depth + 1))
+        if goal.words:
+            levels[goal.depth] = Marks(self.store, goal.words, [0] * self.processes)
+        else:
+            levels[goal.depth] = self._mark(goal.depth, last, levels.get(goal.depth + 1))
         for depth in reversed(range(goal.depth)):
             levels[depth] = self._mark(depth, 0, levels[depth + 1])
         self._marks.close()
@@ -171,7 +176,7 @@ class Tracer:
         nothing = Marks(store, (), ())
         moves: list[Move] = []
         best = self._best.view
-        last = goal.depth if goal.states else goal.depth + 1
+        last = goal.depth if goal.states or goal.words else goal.depth + 1
         for depth in range(last):
             following = levels.get(depth + 1, nothing)
             store.loops.choose_step(

@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeAlias
 from pagerace.compiler import ir
 from pagerace.compiler.ir import Code, Program
 from pagerace.compiler.layout import Layout
-from pagerace.compiler.native import cache, direct, stepped
+from pagerace.compiler.native import accesses, cache, direct, stepped
 from pagerace.compiler.native.text import Module
 from pagerace.compiler.reductions import NO_REDUCTIONS, Reductions
 
@@ -143,6 +143,22 @@ def compile_program(
     native.check_state = native.function("check_state")
     native.threads_done = native.function("threads_done")
     return native
+
+
+def compile_accesses(program: Program, layout: Layout, codes: Sequence[Code]) -> Native:
+    """The functions ``codes``, which may call ``accesses`` of the module of that name.
+
+    Raises NativeUnavailable, and stepped.TooManyChoices.
+    """
+    module = Module()
+    accesses.emit(module, program, layout)
+    texts: list[tuple[str, Effort]] = [(module.text(), "steps")]
+    module = Module()
+    found = direct.emit(module, codes)
+    texts.append((module.text(), "search"))
+    pointer = ir.Scalar(64, kind="ptr", element=ir.U64)
+    own = direct.Function("accesses", (ir.U64, pointer, pointer, pointer), ir.U64, False)
+    return _load(texts, {"accesses": own} | found.functions, found, cached=True)
 
 
 def compile_direct(codes: Sequence[Code], *, cached: bool = True) -> Native:

@@ -44,7 +44,7 @@ def emit(
 ) -> None:
     """Append all of these.  Raises TooManyChoices."""
     for process, base in zip(program.processes, context.block_base(program), strict=True):
-        _Stepper(module, process, layout, base).emit()
+        Stepper(module, process, layout, base).emit()
     emit_step(module, len(program.processes), layout.words)
     properties.emit(module, program, layout)
     reductions.emit(module, layout, reduced)
@@ -80,12 +80,14 @@ def emit_step(
     module.function(header.lstrip(), b)
 
 
-class _Stepper(WordsBody):
-    """The function ``process.N``.
+class Stepper(WordsBody):
+    """The function ``process.N``, or another one that runs a step.
 
     Nodes are the blocks and, from ``exit`` on, one exit per point at which a step may
     end, the last for a process that has returned.
     """
+
+    symbol = "process"
 
     def __init__(self, module: Module, process: Process, layout: Layout, base: int) -> None:
         super().__init__(module, process.code, "", layout, Builder())
@@ -113,7 +115,7 @@ class _Stepper(WordsBody):
                 self.leave(node)
         self.ends_of_function()
         self.module.function(
-            f"i64 @process.{self.process.index}({SIGNATURE}) noinline nounwind", self.b
+            f"i64 @{self.symbol}.{self.process.index}({SIGNATURE}) noinline nounwind", self.b
         )
 
     # -- the graph --------------------------------------------------------------------
