@@ -76,6 +76,7 @@ def find_races(
     control: ptr[u64],
     levels: ptr[u32],
     part: u64,
+    rivals: ptr[u64],
     known: ptr[u64],
     notes: ptr[u64],
     room: u64,
@@ -84,8 +85,9 @@ def find_races(
 ) -> u64:
     """Note the races that are new in one shard's part of a level; returns how many.
 
-    Races are told apart by the two points.  ``known`` has a bit for each pair of them,
-    ``records`` room for one record more than there are processes.
+    Races are told apart by the two points.  ``rivals`` has for each process a bit for each
+    other one that it can race with, ``known`` a bit for each pair of points, ``records``
+    room for one record more than there are processes.
     """
     count: u64 = 0
     width: u64 = 1 + 4 * Racing.masks
@@ -98,7 +100,9 @@ def find_races(
             gather(process, source, mine, context)
             for other in range(process):
                 its = offset(records, other * width)
-                if conflict(mine, its) != 0 and count < room:
+                if (rivals[process] >> other & 1) == 0 or conflict(mine, its) == 0:
+                    continue
+                if count < room:
                     pair: u64 = its[0] * Racing.points + mine[0]
                     word: u64 = known[pair >> 6]
                     bit: u64 = u64(1) << (pair & 63)
