@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pagerace.cli.arguments import Parser, add_bounds, add_output, add_store
+from pagerace.cli.arguments import Parser, add_bounds, add_data_races, add_output, add_store
 from pagerace.cli.errors import UsageError
 from pagerace.cli.load import Target, built_in_names, script, targets_of
 from pagerace.cli.stored import store_for_check
@@ -39,6 +39,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--python", action="store_true", help="print a script that does the same, and stop"
     )
+    add_data_races(parser)
     add_bounds(parser)
     add_store(parser)
     add_output(parser)
@@ -120,7 +121,8 @@ def _printer(
 def _bounds(options: argparse.Namespace) -> dict[str, Any]:
     names = ("states_max", "depth_max", "memory_max", "time_max", "workers", "reductions",
              "data_races")  # fmt: skip
-    return {name: value for name in names if (value := getattr(options, name)) is not None}
+    given = {name: getattr(options, name, None) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def check_target(

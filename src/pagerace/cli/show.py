@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from pagerace.cli.arguments import Parser, add_bounds, add_output
+from pagerace.cli.arguments import Parser, add_bounds, add_data_races, add_output
 from pagerace.cli.errors import UsageError
 from pagerace.cli.terminal import Terminal
 from pagerace.report.execution import DocumentError, Execution
@@ -19,6 +19,7 @@ def add_arguments(parser: Parser) -> None:
         "claim", metavar="CLAIM", help="FILE::CLAIM, a built-in, or a saved execution (JSON)"
     )
     parser.add_argument("--format", choices=tuple(FORMATS), default="commit")
+    add_data_races(parser)
     add_bounds(parser)
     add_output(parser)
 

@@ -123,7 +123,7 @@ def header(execution: Execution) -> str:
 
 def cause(violation: Violation) -> str:
     """``BUG: lost-write in zap_pte_range() / folio_mkclean()``."""
-    if violation.races:
+    if violation.slug == "data-race":
         functions = " / ".join(f"{function}()" for function in violation.functions)
         return f"BUG: KCSAN-like: data-race in {functions}"
     name = violation.slug or violation.property.strip("_").replace("_", "-")
