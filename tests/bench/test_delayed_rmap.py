@@ -25,6 +25,21 @@ def test_states_and_transitions_are_those_of_spin(name: str) -> None:
     assert (result.verdict, result.states, result.seen) == ("holds", *COUNTS_S[name])
 
 
+REDUCED_S = {
+    "early": (190_540, 549_494),
+    "late": (171_338, 484_652),
+    "unlocked_flush": (201_098, 589_533),
+    "unlocked_fault": (551_187, 1_685_617),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_states_and_transitions_with_partial_order_reduction(name: str) -> None:
+    protocol = claims("S")[NAMES.index(name)].replace(always=(), expect=HOLDS)
+    result = check(protocol, reductions="partial-order")
+    assert (result.verdict, result.states, result.seen) == ("holds", *REDUCED_S[name])
+
+
 def test_one_more_store_each() -> None:
     result = check(claim(SIZES["M"], VARIANTS[NAMES.index("late")]), reductions="none")
     assert (result.verdict, result.states) == ("holds", 1_043_573)

@@ -231,14 +231,19 @@ def _property(make: random.Random, cells: Cells, name: str) -> Code:
     return p.result(p.op(make.choice(["or", "and"]), first, second))
 
 
-def random_program(seed: int) -> Program:
-    """Two or three threads, at times an agent, at times properties of each kind."""
+def random_program(seed: int, *, alike: bool = False) -> Program:
+    """Two or three threads, at times an agent, at times properties of each kind.
+
+    ``alike``: the threads all do the same.
+    """
     make = random.Random(seed)
     cells = Cells(make)
     threads: list[Assembly] = []
     for number in range(make.choice([2, 2, 3])):
-        maker = Maker(make, cells, f"thread{number}", number)
-        maker.body(2, 4 if number < 2 else 2)
+        draw = random.Random(seed) if alike else make
+        name = "thread" if alike else f"thread{number}"
+        maker = Maker(draw, cells, name, 0 if alike else number)
+        maker.body(2, 4 if number < 2 and not alike else 2)
         threads.append(maker.a)
     agents = [_agent(make, cells, 3)] if make.random() < 0.3 else []
     kinds: dict[str, list[Code]] = {}

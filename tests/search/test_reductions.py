@@ -287,6 +287,24 @@ def test_native_and_interpreted_graphs_are_the_reduced_one(seed: int) -> None:
             assert len(result.execution.steps) == plain.shortest
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_both_reductions_at_once(seed: int) -> None:
+    """On threads that can change places."""
+    program = random_program(seed, alike=True)
+    plain = full_search(program)
+    if plain is None:
+        return
+    for native in (True, False):
+        result = search.check(program, workers=1, native=native)
+        order = result.violation is not None and result.violation.slug == "lock-order-inversion"
+        if result.verdict == "holds":
+            assert plain.violations == {}
+            assert set(result.reached) == plain.reached
+        elif not order:
+            assert result.execution is not None
+            assert len(result.execution.steps) == plain.shortest
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_the_execution_of_the_reduced_graph(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a search without reductions would take too long."""
