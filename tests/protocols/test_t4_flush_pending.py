@@ -8,12 +8,12 @@ from tests.protocols.claims import assert_holds, assert_violated, claims_of
 
 CLAIMS = claims_of("t4_flush_pending")
 HOLDS = {
-    "never_trust_v6_0": (75_962, 123),
-    "tests_mm_dontneed": (204_373, 123),
-    "tests_mm_flush_first": (72_595, 125),
-    "tables_dontneed": (253_785, 124),
-    "tables_flush_first": (79_378, 128),
-    "fault_flushes": (195_355, 130),
+    "never_trust_v6_0": (75_527, 122),
+    "tests_mm_dontneed": (202_273, 121),
+    "tests_mm_flush_first": (71_734, 124),
+    "tables_dontneed": (251_473, 123),
+    "tables_flush_first": (78_521, 127),
+    "fault_flushes": (194_167, 129),
 }
 VIOLATED = {
     "never_trust_v6_0[trusts_the_mapcount]": 35,

@@ -8,22 +8,22 @@ from tests.protocols.claims import assert_holds, assert_violated, claims_of
 
 CLAIMS = claims_of("t4_mremap")
 HOLDS = {
-    "truncated": (72_138, 136),
-    "truncated_dirty": (42_025, 136),
-    "dirty_before_eb66ae030829": (42_385, 136),
-    "written": (188_658, 180),
-    "written_old_vma_first": (206_476, 176),
-    "missed": (204_506, 176),
-    "missed_to_the_end": (204_506, 176),
+    "truncated": (68_191, 134),
+    "truncated_dirty": (39_889, 134),
+    "dirty_before_eb66ae030829": (40_249, 134),
+    "written": (183_790, 177),
+    "written_old_vma_first": (200_133, 173),
+    "missed": (198_631, 173),
+    "missed_to_the_end": (198_631, 173),
 }
 VIOLATED = {
-    "truncated[no_flush]": 87,
+    "truncated[no_flush]": 86,
     "truncated[entry_not_set]": 40,
-    "before_eb66ae030829": 87,
+    "before_eb66ae030829": 86,
     "truncated_dirty[ptl_before_flush]": 37,
-    "written[no_rmap_locks]": 78,
-    "missed[no_flush]": 90,
-    "missed_to_the_end[no_flush]": 119,
+    "written[no_rmap_locks]": 76,
+    "missed[no_flush]": 87,
+    "missed_to_the_end[no_flush]": 116,
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pagerace.lang import Config, atomic, smp_processor_id, u3, u8
 from pagerace.machine.cpu import cpus
-from pagerace.machine.memory import Machine, disk, frames, pfn_t, ulong
+from pagerace.machine.memory import Machine, disk, frames, pfn_t, ulong, version_t
 from pagerace.machine.pgtable import pte_t
 from pagerace.mm.fault import user_store
 from pagerace.mm.lockdep import LockClass
@@ -61,12 +61,17 @@ def move() -> None:
 
 def user() -> None:
     """Thread: stores where the page was, and where it is if that ends in a signal."""
-    for _ in range(Work.stores):
-        if not user_store(mm, OLD):
-            if not user_store(mm, NEW):
-                return
-        with atomic():
-            logs[smp_processor_id()].stored[OLD] += 1
+    address: ulong = OLD
+    count: version_t = 0
+    while count != Work.stores:
+        if user_store(mm, address):
+            count += 1
+            with atomic():
+                logs[smp_processor_id()].stored[OLD] += 1
+        elif address == OLD:
+            address = NEW
+        else:
+            return
 
 
 def table_of(address: ulong) -> pmd_t:

@@ -102,7 +102,7 @@ written = truncated_dirty.replace(
     threads=[thread(move, cpu=0), thread(writeback, cpu=1), thread(user, cpu=2), *HARDWARE],
     always=[moved_under_ptl, mapcount_counts_ptes, no_store_behind_mkclean, no_lost_write],
     at_end=[every_store_survives],
-    config=[Moved(new_vma_first=True)],
+    config=[ONE_TABLE, Moved(new_vma_first=True)],
     mutants={
         "no_rmap_locks": mutant(*NO_RMAP_LOCKS, killed_by=no_store_behind_mkclean),
     },
