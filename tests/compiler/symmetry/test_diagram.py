@@ -109,3 +109,21 @@ def test_too_large() -> None:
     a, b = d.unknown(12), d.unknown(12)
     with pytest.raises(TooLarge):
         d.operation("mul", Scalar(12), Scalar(12), [a, b])
+
+
+def test_open_sums() -> None:
+    """The same summands give the same number, in any order; other summands another."""
+    d = Diagrams(open_sums=True)
+    a, b, c = d.unknown(3), d.unknown(3), d.unknown(3)
+    scalar = Scalar(3)
+
+    def add(x: Bits, y: Bits) -> Bits:
+        return d.operation("add", scalar, scalar, [x, y])
+
+    assert add(add(a, b), c) == add(c, add(b, a)) == add(add(a, c), b)
+    assert add(a, b) != add(a, c)
+    assert add(a, a) != add(a, b)
+    assert add(add(a, a), b) != add(add(a, b), b)
+    one, before = constant(1, 3), d.variables
+    assert add(a, one) == add(one, a)
+    assert d.variables == before  # a sum with a number, such as an index, is what it is

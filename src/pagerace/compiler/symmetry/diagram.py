@@ -29,10 +29,18 @@ class Unsupported(Exception):
 
 
 class Diagrams:
-    """All nodes of one proof.  ``nodes_max``: above it, TooLarge is raised."""
+    """All nodes of one proof.  ``nodes_max``: above it, TooLarge is raised.
 
-    def __init__(self, nodes_max: int = 60_000) -> None:
+    ``open_sums``: of a sum only the summands are known, in no order, unless one of them is
+    a number, as in an index.  What is equal then is equal; what is not may be equal all the
+    same.  A sum over all CPUs that is compared with much else has small diagrams only so.
+    """
+
+    def __init__(self, nodes_max: int = 50_000, *, open_sums: bool = False) -> None:
         self.nodes_max = nodes_max
+        self.open_sums = open_sums
+        self._sums: dict[tuple[Bits, ...], Bits] = {}
+        self._summands: dict[Bits, tuple[Bits, ...]] = {}
         self.variables = 0
         end = 1 << 60  # a constant tests a variable after all others
         self._node: list[tuple[int, int, int]] = [(end, 0, 0), (end, 1, 1)]
@@ -142,6 +150,8 @@ class Diagrams:
             case ("neg", [a]):
                 zero = constant(0, width)
                 return self._add(zero, _fit(a, width), subtract=True)
+            case ("add", [a, b]) if self.open_sums and known == [None, None]:
+                return self._open_sum(_fit(a, width), _fit(b, width))
             case ("add" | "sub", [a, b]):
                 return self._add(_fit(a, width), _fit(b, width), subtract=name == "sub")
             case ("mul", [a, b]):
@@ -176,6 +186,15 @@ class Diagrams:
             result.append(self.differ(half, carry))
             carry = self.choose(half, carry, x)
         return tuple(result)
+
+    def _open_sum(self, a: Bits, b: Bits) -> Bits:
+        """A number that may be any, but is the same for the same summands."""
+        summands = sorted(self._summands.get(a, (a,)) + self._summands.get(b, (b,)))
+        key = tuple(summands)
+        if key not in self._sums:
+            self._sums[key] = self.unknown(len(a))
+            self._summands[self._sums[key]] = key
+        return self._sums[key]
 
     def _multiply(self, a: Bits, b: Bits) -> Bits:
         result = constant(0, len(a))

@@ -37,6 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pagerace.compiler import footprint, interpreter, ir
 from pagerace.compiler.ir import Code, Process, Program, Reg
@@ -51,6 +52,8 @@ from pagerace.compiler.symmetry.symbolic import Key, Source, Summariser, Summary
 # A permutation is used if at least this part of all combinations of points has no mark:
 # what it saves is less than that, and to ask costs something in every state.
 USEFUL = 1 / 16
+
+NODES_MAX = 150_000  # of a property, a few seconds at most; the rest is given up sooner
 
 
 @dataclass
@@ -159,7 +162,10 @@ class _Prover:
         """Is the property the same of a state and of its image?"""
         if not self._touches_moved(property.code):
             return True
-        diagrams = Diagrams()
+        return any(self._same_value(property, open_sums) for open_sums in (True, False))
+
+    def _same_value(self, property: ir.Property, open_sums: bool) -> bool:
+        diagrams = Diagrams(NODES_MAX if open_sums else NODES_MAX // 3, open_sums=open_sums)
         summariser = Summariser(property.code, diagrams)
         done = diagrams.unknown(1)
         parameters = {register.number: done for register in property.code.parameters}
@@ -206,7 +212,7 @@ class _Prover:
             caller = caller.caller
         through = f" in {where.function}()" if where.function != caller.function else ""
         reason = (
-            f"{caller.function}(){through} at {where.file}:{where.line} ({point.why}) "
+            f"{caller.function}(){through} at {Path(where.file).name}:{where.line} ({point.why}) "
             "can tell them apart"
         )
         if reason not in self.proof.reasons:
@@ -224,7 +230,7 @@ class _Prover:
         """Is what the second step does to g(s) the image of what the first does to s?"""
         if same_code(one, other, first, second, self.permutation):
             return True
-        diagrams = Diagrams()
+        diagrams = Diagrams(NODES_MAX // 3)
         here, there = self._sources(diagrams, one, other)
         try:
             wanted = Summariser(one, diagrams).step(first, here)
