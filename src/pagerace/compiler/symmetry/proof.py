@@ -212,8 +212,8 @@ class _Prover:
             caller = caller.caller
         through = f" in {where.function}()" if where.function != caller.function else ""
         reason = (
-            f"{caller.function}(){through} at {Path(where.file).name}:{where.line} ({point.why}) "
-            "can tell them apart"
+            f"{caller.function}(){through} at {Path(where.file).name}:{where.line} "
+            f"({point.why}) can tell them apart"
         )
         if reason not in self.proof.reasons:
             self.proof.reasons.append(reason)
