@@ -193,5 +193,3 @@ def test_generated(source: str) -> None:
 def test_generated_of_all_kinds(source: str) -> None:
     """Odd widths, signs, references: whatever the language has."""
     walk(compile_protocol(generated.load(source).generated, "generated"), 1, 8)
-
-
