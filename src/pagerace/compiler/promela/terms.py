@@ -291,8 +291,9 @@ def _shift_right(type: Scalar, to: Scalar, args: list[str]) -> str:
         if n.isdigit():
             return f"{a} >> {n}" if int(n) < type.bits else "0"
         return f"({n} < {type.bits} -> {a} >> {n} : 0)"
-    if not n.isdigit():
-        raise Inexpressible("a shift of 32 bits by a number that is not constant")
+    if not n.isdigit():  # C copies the sign, which has to be cut off
+        cut = f"({a} >> {n}) & ~((-1) << (32 - {n}))"
+        return f"({n} == 0 -> {a} : ({n} > 0 && {n} < 32 -> {cut} : 0))"
     if int(n) >= INT_BITS:
         return "0"
     return f"({a} >> {n}) & {(1 << (INT_BITS - int(n))) - 1}" if int(n) else a
