@@ -280,5 +280,6 @@ def _summary(
         state_bits=result.state_bits,
         bytes_per_state=result.bytes / max(result.states, 1),
         compile_seconds=compile_seconds,
+        told_apart=tuple(result.told_apart),
         **found,
     )

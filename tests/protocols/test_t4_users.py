@@ -19,7 +19,7 @@ from pagerace.mm.mmu_gather import tlb_flush_mmu_tlbonly
 from pagerace.mm.tlb import sysvec_call_function
 from pagerace.protocols import t4_lost_write
 from pagerace.protocols._shared_file import Work, user
-from pagerace.search import check
+from pagerace.search import check, checker
 
 
 def with_users(claim: Protocol, users: int, *config: Config) -> Program:
@@ -79,3 +79,16 @@ def test_a_mutant_with_three_users() -> None:
     plain, reduced = (check(program, reductions=r) for r in ("none", "all"))
     assert plain.violation == reduced.violation
     assert plain.violation is not None
+
+
+def test_an_execution_from_merged_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where searching again would take too long, the way leads through merged states."""
+    monkeypatch.setattr(checker, "AGAIN_TIMES", 0)
+    monkeypatch.setattr(checker, "AGAIN_STATES", 1)
+    program = with_users(t4_lost_write.rfc_dirty_in_gather, 2, Work(stores=1))
+    plain, merged = (check(program, reductions=r) for r in ("none", "symmetry"))
+    assert plain.violation == merged.violation
+    assert plain.execution is not None and merged.execution is not None
+    assert len(plain.execution.steps) == len(merged.execution.steps)
+    assert merged.execution.search.shortest
+    assert plain.execution.schedule != merged.execution.schedule  # the mirror image

@@ -44,12 +44,14 @@ class Reductions:
     ``figures``: for each in use how far it goes: the number of points at which a process
     may go alone, and the size of the group of symmetries.
 
-    ``groups`` of symmetries, and ``layout`` on whose words they act.
+    ``groups`` of symmetries, and ``layout`` on whose words they act.  ``told_apart``: why
+    CPUs or threads that look alike are not taken to be, or not at all points.
     """
 
     partial: Independence | None = None
     layout: Layout | None = None
     groups: tuple[Canonical, ...] = ()
+    told_apart: tuple[str, ...] = ()
 
     @staticmethod
     def of(program: Program, layout: Layout, names: Sequence[str]) -> Reductions:
@@ -57,10 +59,11 @@ class Reductions:
         partial = independence.find(program) if PARTIAL_ORDER in names else None
         if partial is not None and not partial.owners:
             partial = None
-        groups: tuple[Canonical, ...] = ()
-        if SYMMETRY in names:
-            groups = tuple(canonicals(program, layout, symmetry.find(program)))
-        return Reductions(partial, layout, groups)
+        if SYMMETRY not in names:
+            return Reductions(partial)
+        found = symmetry.find(program)
+        groups = tuple(canonicals(program, layout, found))
+        return Reductions(partial, layout, groups, tuple(found.reasons))
 
     @property
     def figures(self) -> dict[str, int]:

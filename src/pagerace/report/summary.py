@@ -20,7 +20,8 @@ class Summary:
     "violated" or "inconclusive"; ``reason`` says what stopped an inconclusive search.
     ``expect`` is "" where the claim should hold, else what should be violated.
     ``never_executed`` maps a file to its lines that no execution ran.
-    ``reductions``: those in use, with how far each goes (see ``search.Result``).
+    ``reductions``: those in use, with how far each goes (see ``search.Result``), and
+    ``told_apart``, shown on request only: why some symmetry is not.
     ``known``: the date of a known failure that was replayed; ``reason`` then says what
     stopped a search for a shorter one, or is "" if none was needed.
     ``bytes_per_state`` and ``compile_seconds`` are shown on request only.
@@ -38,6 +39,7 @@ class Summary:
     depth: int = 0
     seconds: float = 0.0
     reductions: dict[str, int] = field(default_factory=dict[str, int])
+    told_apart: tuple[str, ...] = ()
     reached: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
     never_executed: dict[str, list[int]] = field(default_factory=dict[str, "list[int]"])

@@ -317,4 +317,6 @@ def _details(summary: Summary) -> list[str]:
     if summary.workers:
         compiled = duration(summary.compile_seconds)
         lines += _item("run", f"{plural(summary.workers, 'worker')}, compiled in {compiled}")
+    for reason in summary.told_apart:
+        lines += _item("alike?", reason)
     return lines

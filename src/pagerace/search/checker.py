@@ -305,6 +305,7 @@ class _Checker:
             ],
             workers=len(self.workers),
             reductions=self.reduced.figures,
+            told_apart=list(self.reduced.told_apart),
         )
 
     def _join_orders(self) -> None:

@@ -33,6 +33,7 @@ class Result:
     lock_order        (lock held, lock taken) by name
     reductions        in use: by name, the points at which a process may go alone, and
                       the size of the group of symmetries
+    told_apart        why CPUs or threads that look alike cannot change places
     fewest_switches   is the execution known to have as few as a shortest one can have?
     """
 
@@ -52,5 +53,6 @@ class Result:
     never_executed: dict[str, list[int]] = field(default_factory=dict[str, "list[int]"])
     lock_order: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     reductions: dict[str, int] = field(default_factory=dict[str, int])
+    told_apart: list[str] = field(default_factory=list[str])
     fewest_switches: bool = True
     workers: int = 1

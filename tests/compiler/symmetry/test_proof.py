@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pagerace import search
+from pagerace import check, search
 from pagerace.compiler import symmetry
 from pagerace.compiler.layout import points_of
 from pagerace.compiler.symmetry import Symmetry
 from pagerace.lang.protocol import Protocol
+from pagerace.report.verdict import text
 from tests.compiler.symmetry import samples
 from tests.compiler.symmetry.samples import claim
 
@@ -77,6 +78,14 @@ def test_marked(name: str) -> None:
     of = found(MARKED[name])
     assert of.order == 1 or marks(of) > 0
     assert of.reasons
+
+
+def test_the_reason_is_told_on_request() -> None:
+    summary = check(REFUSED["property"][0], claim="sample")
+    reason = "0 and 1: nobody_is_first can tell them apart"
+    assert summary.told_apart == (reason,)
+    assert reason in text(summary, verbose=True)
+    assert reason not in text(summary)
 
 
 def test_after_the_loop() -> None:
