@@ -45,7 +45,9 @@ By induction over the length of w, with C3 where w does not get shorter:
   cannot, then neither from ta.  So the states of the reduced graph from which completion
   is out of reach are those of the full graph, and there are some if the full one has any.
 
-The number of states, the depth, and the first violation to be met are not kept.
+The number of states, the depth, and the first violation to be met are not kept.  A state
+in which one process goes alone, and chooses nothing, is looked at and not stored: by C3 its
+only way comes to one that is (``search.engine.run_on``).
 
 ``chosen`` must be cheap.  The points of a process that have the same conflicts are a
 class; a state's classes are the ``and`` of a row for each process, and the lowest class
