@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from pagerace.lang import (
+    Array,
     Ref,
     Struct,
+    array,
     choose,
     per_thread,
     pool,
@@ -176,3 +178,29 @@ REFUSED = {
     "choosing": protocol(threads=[thread(publish)], always=[choosing]),
     "choosing_setup": protocol(threads=[thread(publish)], setup=choosing_setup),
 }
+
+
+class TableToWalk(Struct):
+    entry: Array[u8] = array(2)
+
+
+class MmWithTables(Struct):
+    pgd: TableToWalk | None
+
+
+tables_to_walk = pool(TableToWalk, 1)
+mm_with_tables = MmWithTables()
+
+
+def store_entry() -> None:
+    mm_with_tables.pgd.entry[1] = 3
+
+
+def find_table() -> None:
+    mm_with_tables.pgd = tables_to_walk[0]
+
+
+ELEMENT_STORE = protocol(
+    threads=[thread(store_entry), thread(find_table)],
+    setup=find_table,
+)

@@ -26,3 +26,11 @@ def test_verdict(name: str) -> None:
 def test_refused(name: str) -> None:
     with pytest.raises(CompileError):
         compile_protocol(corner_protocols.REFUSED[name], name)
+
+def test_the_way_to_an_element_is_loaded_once() -> None:
+    program = compile_protocol(corner_protocols.ELEMENT_STORE, "element")
+    process = program.processes[0]
+    points = [process.code.blocks[number].point for number in process.points]
+    assert [point.why for point in points if point] == [
+        "load mm_with_tables.pgd", "store TableToWalk.entry",
+    ]  # fmt: skip

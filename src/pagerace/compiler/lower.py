@@ -148,7 +148,8 @@ class Lowerer(Functions):
             if is_pointer(base):
                 self._store_pointed_at(target, base, self.operand(target.slice), value, source)
                 return
-        if isinstance(target, ast.Attribute):
+            place = self.element(target, base)
+        elif isinstance(target, ast.Attribute):
             base = self.value(target.value)
             self._refuse_bit_store(target, base)
             place = self.member(target, base) if _in_memory(base) else self.value(target)

@@ -8,7 +8,6 @@ runs to its end without further preemption.
 
 from __future__ import annotations
 
-import time
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,9 @@ from pagerace.search.replay import Run
 LONGER_MAX = 256  # steps that a switch is delayed by
 STEPS_MAX = 20_000  # of one trial
 HELP_MAX = 32  # steps of an agent for which a process waits
-SECONDS_MAX = 0.25  # for all trials together
+# Steps that all trials together may try: a number, not a time, so that the same execution
+# is always explained in the same words.  About 0.25 s of native code.
+CALLS_MAX = 50_000
 
 Choices = Sequence[int]
 
@@ -58,6 +59,7 @@ class Trials:
         self.agents = [p.index for p in program.processes if p.agent]
         self.moves: list[tuple[int, list[int]]] = []
         self.violated = False
+        self.calls = 0  # steps that were tried
 
     def start(self, words: Sequence[int]) -> None:
         """Go on from this state."""
@@ -77,6 +79,7 @@ class Trials:
                 context[places.CHOICES + number] = choice
             context[places.GIVEN] = len(given)
             context[0] = 0
+            self.calls += 1
             outcome = self.loops.step(
                 process, self._state.at(), self._target.at(), self._context.at()
             )
@@ -147,7 +150,7 @@ def nearest_passing(run: Run, trials: Trials) -> Passing | None:
     """The nearest execution to a violating one that passes, or None if none was found."""
     layout, moves = trials.layout, run.moves
     states = [run.starts[-1].state, *(outcome.state for outcome in run.outcomes)]
-    end = time.monotonic() + SECONDS_MAX
+    calls_max = CALLS_MAX if trials.loops.native else CALLS_MAX // 10
     for switch in _switches(moves, trials.agents):
         words = layout.pack(states[switch])
         for longer in range(1, LONGER_MAX):
@@ -157,7 +160,7 @@ def nearest_passing(run: Run, trials: Trials) -> Passing | None:
                     break
                 if not trials.violated and trials.finish():
                     return Passing(switch, taken, moves[:switch] + trials.moves)
-                if time.monotonic() > end:
+                if trials.calls > calls_max:
                     return None
             else:
                 continue
