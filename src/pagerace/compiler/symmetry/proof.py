@@ -257,7 +257,7 @@ def is_useful(program: Program, marks: Mapping[int, set[int]]) -> bool:
     for number, marked in marks.items():
         process = program.processes[number]
         places = len(process.points) + (not process.agent)
-        part *= (places - len(marked)) / max(places, 1)
+        part *= (places - len(marked)) / places if marked else 1.0
     return part >= USEFUL
 
 

@@ -120,13 +120,11 @@ class Summariser:
 
     def _summary(self, ends: _Ends, source: Source) -> Iterator[tuple[Key, int]]:
         d = self.diagrams
-        done = FALSE
         cells: dict[Cell, Bits] = {}
         registers: dict[tuple[int, int], Bits] = {}
         following: dict[int, int] = {}
         families = self.families
         for point, paths in ends.arrived:
-            done = d.either(done, paths.guard)
             following[point] = d.either(following.get(point, FALSE), paths.guard)
             for cell, value in paths.cells.items():
                 before = cells.get(cell) or source.cell(families[cell[0]], cell[1])
@@ -143,14 +141,14 @@ class Summariser:
                 yield from ((("cell", family, index, i), b) for i, b in enumerate(value))
         for (point, number), value in registers.items():
             yield from ((("register", point, number, i), b) for i, b in enumerate(value) if b)
-        yield from self._locks(ends, done)
+        yield from self._locks(ends)
         yield from self._lines(ends)
 
-    def _locks(self, ends: _Ends, done: int) -> Iterator[tuple[Key, int]]:
+    def _locks(self, ends: _Ends) -> Iterator[tuple[Key, int]]:
+        """Which locks are noted while others are held, though the step may have to wait."""
         d = self.diagrams
         pairs: dict[Key, int] = {}
         for guard, lock, held in ends.locks:
-            guard = d.both(guard, done)
             for number in range(1 << len(lock)) if guard else ():
                 here = d.both(guard, d.equal(lock, constant(number, len(lock))))
                 for bit, is_held in enumerate(held) if here else ():
