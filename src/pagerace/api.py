@@ -84,6 +84,7 @@ def check(
     except search.TooManyChoices as error:
         raise CompileError([_too_many_choices(protocol, error)]) from None
     summary = _summary(protocol, claim, program, result, compile_seconds)
+    summary = dataclasses.replace(summary, data_races=data_races)
     return summary if known is None else known.after(summary)
 
 
@@ -152,7 +153,9 @@ def _promela(protocol: Protocol, program: Program) -> str:
         place = (protocol.file, protocol.line, 0, 1)
         if at is not None:
             place = (at.file, at.line, at.column, at.end_column)
-        found = Diagnostic("not-in-promela", message, *place)
+        wide = "arithmetic on int needs more than 32 bits, on u8 to u32 it does not"
+        hint = wide if "bits" in message else ""
+        found = Diagnostic("not-in-promela", message, *place, help=hint)
         raise CompileError([found]) from None
 
 

@@ -351,6 +351,14 @@ def test_folder_that_cannot_be_written(
     assert run.err == "failures are not kept: .pagerace: No space left on device\n"
 
 
+def test_a_folder_that_was_asked_for_and_cannot_be_written_is_told(
+    project: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pagerace.store._write", no_writing)
+    run = project("check", "race.py", "--store", "kept")
+    assert (run.code, run.err) == (1, "failures are not kept: kept: No space left on device\n")
+
+
 def test_full_disk_leaves_nothing_behind(
     project: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,7 @@ def test_wrong_example_is_not_written(slug: str, tmp_path: Path) -> None:
     with pytest.raises(CompileError) as refused:
         dump(target.protocol, "promela", claim=target.address)
     assert [diagnostic.slug for diagnostic in refused.value.diagnostics] == [slug]
+    assert refused.value.diagnostics[0].help.startswith("arithmetic on int needs more")
     (target,) = targets_of([write(tmp_path, slug, "Right")])
     assert dump(target.protocol, "promela", claim=target.address)
 

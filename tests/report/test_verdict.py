@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any
 
 import pytest
 
-from pagerace.report import formats, verdict
+from pagerace.report import formats, verdict, words
 from pagerace.report.execution import Violation
 from pagerace.report.summary import Summary
 from tests.report import samples
@@ -54,6 +55,53 @@ numa.py::dontneed_vs_numa   HOLDS, complete within these bounds
 
 def test_holds_as_specified() -> None:
     assert verdict.text(HOLDS) == AS_SPECIFIED
+
+
+def shared(part: str) -> str:
+    return os.path.join(words.PACKAGE, part)
+
+
+MANY = {
+    shared("mm/memory.py"): list(range(1, 99, 2)),
+    shared("mm/rmap.py"): [7],
+    shared("machine/tlb.py"): [7, 8],
+}
+
+
+def test_own_lines_that_never_ran_are_told_and_those_of_the_kernel_counted() -> None:
+    summary = dataclasses.replace(HOLDS, never_executed={"numa.py": [12], **MANY})
+    told = " ".join(verdict.text(summary).split())
+    assert told.endswith(
+        "never executed: numa.py:12, and 52 lines of machine/ and mm/ (-v lists them)"
+    )
+    shown = verdict.text(summary, verbose=True)
+    assert "\n           numa.py:12\n" in shown
+    assert f"\n           {words.short_path(shared('machine/tlb.py'))}:7-8\n" in shown
+    assert max(map(len, shown.splitlines())) <= 75
+
+
+def test_lines_of_the_kernel_alone_are_counted() -> None:
+    summary = dataclasses.replace(HOLDS, never_executed=MANY)
+    assert "never executed: 52 lines of machine/ and" in verdict.text(summary)
+
+
+def test_many_own_lines_are_counted_with_the_others() -> None:
+    own = {"numa.py": list(range(1, 199, 2))}
+    summary = dataclasses.replace(HOLDS, never_executed={**own, **MANY})
+    assert "never executed: 151 lines of 4 files (-v" in verdict.text(summary)
+
+
+def test_that_there_are_no_data_races_is_said_where_they_were_looked_for() -> None:
+    none = "  races    no plain access races with another"
+    assert none in verdict.text(dataclasses.replace(HOLDS, data_races=True)).splitlines()
+    assert "races" not in verdict.text(HOLDS)
+    stopped = verdict.text(dataclasses.replace(INCONCLUSIVE, data_races=True))
+    assert f"{none} in the states that were" in stopped
+
+
+def test_the_first_state_is_seen_too() -> None:
+    summary = dataclasses.replace(HOLDS, states=2, seen=1)
+    assert "2 unique of 2 seen" in verdict.text(summary)
 
 
 @pytest.mark.parametrize("verbose", [False, True])

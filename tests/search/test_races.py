@@ -181,6 +181,13 @@ def test_report() -> None:
     assert "--schedule 0:2,1:1" in text
 
 
+def test_that_there_is_none_is_said() -> None:
+    summary = check(racing(locked, locked), claim="file.py::claim", data_races=True)
+    assert "  races    no plain access races with another" in str(summary).splitlines()
+    assert summary.to_document()["data_races"] is True
+    assert "races" not in str(check(racing(locked, locked), claim="file.py::claim"))
+
+
 def test_execution_is_replayed_up_to_both_accesses() -> None:
     summary = check(racing(plain, plain), data_races=True)
     assert summary.verdict == "violated" and summary.violated == "data-race"

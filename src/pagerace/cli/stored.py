@@ -16,7 +16,7 @@ def open_store(options: argparse.Namespace, terminal: Terminal) -> Store:
     said: set[str] = set()
 
     def note(text: str, important: bool) -> None:
-        if text not in said and (important or options.verbose):
+        if text not in said and (important or options.verbose or options.store):
             terminal.note(text)
         said.add(text)
 

@@ -125,7 +125,7 @@ def properties_text(counts: Counts) -> str:
     lines = [f"{'property':<{width + ids + 2 * bool(ids)}}  mutants killed"]
     for item, count in counts.items():
         name = f"{item.id:<{ids}}  {item.name:<{width}}" if ids else f"{item.name:<{width}}"
-        remark = "  <- a check that cannot fail" if count == 0 else ""
+        remark = "  <- no mutant here makes it fail" if count == 0 else ""
         lines.append(f"{name}  {'?' if count is None else count:>14}{remark}")
     return "\n".join(lines)
 

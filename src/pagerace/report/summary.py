@@ -22,6 +22,7 @@ class Summary:
     ``never_executed`` maps a file to its lines that no execution ran.
     ``reductions``: those in use, with how far each goes (see ``search.Result``), and
     ``told_apart``, shown on request only: why some symmetry is not.
+    ``data_races``: were they looked for?
     ``known``: the date of a known failure that was replayed; ``reason`` then says what
     stopped a search for a shorter one, or is "" if none was needed.
     ``bytes_per_state`` and ``compile_seconds`` are shown on request only.
@@ -43,6 +44,7 @@ class Summary:
     reached: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
     never_executed: dict[str, list[int]] = field(default_factory=dict[str, "list[int]"])
+    data_races: bool = False
     state_bits: int = 0
     bytes_per_state: float = 0.0
     workers: int = 0
@@ -94,6 +96,7 @@ class Summary:
             "reached": list(self.reached),
             "unreached": list(self.unreached),
             "never_executed": self.never_executed,
+            "data_races": self.data_races,
             "state_bits": self.state_bits,
             "bytes_per_state": self.bytes_per_state,
             "workers": self.workers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pagerace.report import races as data_races
 from pagerace.report.diagram import WIDTH, diagram
@@ -13,13 +13,14 @@ from pagerace.report.summary import Summary
 from pagerace.report.words import (
     bounds_in_words,
     duration,
+    is_shared,
     places,
     plural,
     short_path,
     size,
 )
 
-PLACES_MAX = 120  # characters of places never executed before they are only counted
+PLACES_MAX = 120  # characters of places never executed before some are only counted
 
 # What each detector found, in a sentence that the place stands before.
 SENTENCES = {
@@ -57,12 +58,15 @@ def text(summary: Summary, *, verbose: bool = False) -> str:
         lines += _item("bounds", bounds)
     if summary.reductions:
         lines += _item("reduced", reductions_in_words(summary.reductions))
+    seen = max(summary.seen, summary.states)  # nothing led to the first
     lines += _item(
         "states",
-        f"{summary.states:,} unique of {summary.seen:,} seen, depth {summary.depth:,}, "
+        f"{summary.states:,} unique of {seen:,} seen, depth {summary.depth:,}, "
         f"{duration(summary.seconds)}",
     )
-    lines += _item("reached", _reached(summary, verbose))
+    if summary.data_races:
+        lines += _item("races", _no_races(summary))
+    lines += _reached(summary, verbose)
     if not summary.as_expected and summary.verdict == "holds":
         lines.append(_expected(summary))
     return "\n".join(lines + (_details(summary) if verbose else []))
@@ -289,21 +293,50 @@ def _item(name: str, words: str) -> list[str]:
     return _wrap(words, f"  {name:<8} ", " " * 11)
 
 
-def _reached(summary: Summary, verbose: bool) -> str:
+def _no_races(summary: Summary) -> str:
+    """Said only where they were looked for and there are none."""
+    where = "" if summary.verdict == "holds" else " in the states that were searched"
+    return f"no plain access races with another{where}"
+
+
+def _reached(summary: Summary, verbose: bool) -> list[str]:
+    """What the search came by, and what it did not: a claim may hold for want of that."""
+    never = "never" if summary.verdict == "holds" else "not yet"
     total = len(summary.reached) + len(summary.unreached)
     words = (
         f"{len(summary.reached)} of {total} 'sometimes'" if total else "no 'sometimes' stated"
     )
     if summary.unreached:
-        words += f" (never: {', '.join(summary.unreached)})"
+        words += f" ({never}: {', '.join(summary.unreached)})"
     missed = summary.never_executed
     if not missed:
-        return f"{words}; every line executed"
+        return _item("reached", f"{words}; every line executed")
+    words += f"; {never} executed:"
     listed = places(missed)
-    if len(listed) > PLACES_MAX and not verbose:
-        count = plural(sum(map(len, missed.values())), "line")
-        listed = f"{count} of {plural(len(missed), 'file')} (-v lists them)"
-    return f"{words}; never executed: {listed}"
+    if len(listed) <= PLACES_MAX:
+        return _item("reached", f"{words} {listed}")
+    if not verbose:
+        return _item("reached", f"{words} {_counted(missed)} (-v lists them)")
+    lines = _item("reached", words)
+    for file in sorted(missed):
+        place = places({file: missed[file]}).replace(",", ", ")
+        lines += _wrap(place, " " * 11, " " * 13)
+    return lines
+
+
+def _counted(missed: Mapping[str, Sequence[int]]) -> str:
+    """The places in an author's own files, if they are few, and the number of the others.
+
+    No protocol needs all of the kernel's functions, so lines of these say little; a line
+    of its own that never runs says that it does not do what its author thinks.
+    """
+    own = {file: lines for file, lines in missed.items() if not is_shared(file)}
+    count = sum(map(len, missed.values()))
+    listed = places(own)
+    if len(listed) > PLACES_MAX:
+        return f"{plural(count, 'line')} of {plural(len(missed), 'file')}"
+    others = plural(count - sum(map(len, own.values())), "line") + " of machine/ and mm/"
+    return f"{listed}, and {others}" if own else others
 
 
 def _details(summary: Summary) -> list[str]:

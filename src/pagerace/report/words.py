@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SHARED = ("machine", "mm")  # packages of it that every protocol draws on
 
 
 def short_path(path: str) -> str:
@@ -19,6 +20,11 @@ def short_path(path: str) -> str:
     if path.startswith(PACKAGE + os.sep):
         return os.path.relpath(path, os.path.dirname(PACKAGE))
     return path
+
+
+def is_shared(path: str) -> bool:
+    """Is it code of the kernel or the machine, which all protocols share?"""
+    return path.startswith(tuple(os.path.join(PACKAGE, part, "") for part in SHARED))
 
 
 def duration(seconds: float) -> str:
