@@ -3,13 +3,15 @@ from __future__ import annotations
 import pytest
 
 from pagerace.machine.memory import Machine
-from pagerace.machine.pgtable import pte_none
-from pagerace.mm.memory import zap_pte_range
+from pagerace.machine.pgtable import pte_none, pte_t
+from pagerace.mm.memory import unmap_page_range, zap_pte_range
+from pagerace.mm.mm_inline import FlushPending, Pending
 from pagerace.mm.mm_types import mem_map
 from pagerace.mm.mmu_gather import (
     LATE_RMAP_UNLOCKED,
     RFC_DIRTY_IN_GATHER,
     RFC_DIRTY_IN_GATHER_RMAP_KEPT,
+    UNFORCED_FLUSH_RMAP_KEPT,
     V6_0,
     V6_2,
     MmuGather,
@@ -19,10 +21,12 @@ from pagerace.mm.mmu_gather import (
     tlb_gather_mmu,
     tlb_remove_tlb_entry,
 )
+from pagerace.mm.notes import Notes, notes
 from pagerace.mm.page_flags import folio_mapped, folio_ref_count
+from pagerace.mm.sched import Sched, thread_infos
 from pagerace.protocols._shared_file import Start
 from tests.kernel import fresh_machine
-from tests.mm.files import map_file, mm, page, pte, tlb, vma
+from tests.mm.files import entry, map_file, mm, page, pte, tlb, vma
 
 
 def zap() -> None:
@@ -123,3 +127,25 @@ def test_the_range_grows_around_what_is_removed() -> None:
         tlb_remove_tlb_entry(gather, 2)
         tlb_remove_tlb_entry(gather, 1)
         assert (gather.start, gather.end) == (1, 3)
+
+
+def test_an_empty_entry_is_passed_over_though_another_task_is_to_run() -> None:
+    with fresh_machine(Sched(ticks=True), Notes(breaks=True)):
+        map_file(Start.STORED)
+        entry().value = pte_t()
+        thread_infos[0].need_resched = True
+        zap()
+        assert not notes.idle_break
+        assert thread_infos[0].need_resched
+
+
+def test_a_gather_remembers_one_table() -> None:
+    with fresh_machine(
+        Machine(levels=2, entries=2, pages=2, frames=2),
+        UNFORCED_FLUSH_RMAP_KEPT,
+        FlushPending(mkclean=Pending.TABLE),
+    ):
+        map_file(Start.STORED)
+        tlb_gather_mmu(gathers.current, mm)
+        with pytest.raises(AssertionError, match="one table"):
+            unmap_page_range(gathers.current, vma(), 0, Machine.pages, None)

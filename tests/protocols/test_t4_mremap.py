@@ -21,6 +21,7 @@ VIOLATED = {
     "truncated[entry_not_set]": 40,
     "before_eb66ae030829": 86,
     "truncated_dirty[ptl_before_flush]": 37,
+    "dirty_before_eb66ae030829[no_flush]": 89,
     "written[no_rmap_locks]": 76,
     "missed[no_flush]": 87,
     "missed_to_the_end[no_flush]": 116,

@@ -84,6 +84,8 @@ VIOLATED = {
     "t4_torn_twice::force_flush[flag_not_looked_at]": 28,
     "t4_torn_twice::force_flush[no_flush]": 28,
     "t4_torn_twice::cmpxchg8b[two_loads]": 46,
+    "t4_torn_read::gup_whole_second_look[two_loads]": 45,
+    "t4_torn_read::gup_force_flush[flag_not_looked_at]": 45,
 }
 
 

@@ -158,13 +158,13 @@ def zap_pte_range(
         start = addr
         start_pte = pte_offset_map_lock(mm, pmd, addr, ptl)
         while addr != end:
-            if need_resched():
-                break
             pte = pte_offset_map(pmd, addr)
             ptent = ptep_get(pte)
             if pte_none(ptent):
                 addr += PAGE_SIZE
                 continue
+            if need_resched():
+                break
             page = vm_normal_page(vma, addr, ptent)
             ptent = ptep_get_and_clear_full(mm, addr, pte, tlb.fullmm)
             tlb_remove_tlb_entry(tlb, addr)

@@ -160,10 +160,15 @@ def tlb_remove_tlb_entry(tlb: mmu_gather, address: ulong) -> None:
 
 
 def tlb_note_table(tlb: mmu_gather, pmd: pmd_t) -> None:
-    """This gather has cleared an entry of the table; PTL held.  A proposal."""
-    if FlushPending.mkclean is Pending.TABLE and tlb.table is None:
-        tlb.table = pmd
-        pte_table_flush_begin(pmd)
+    """This gather has cleared an entry of the table; PTL held.  A proposal.
+
+    A gather remembers one table: it has to flush before it goes on to another.
+    """
+    if FlushPending.mkclean is Pending.TABLE:
+        assert tlb.table is None or tlb.table is pmd, "a gather remembers one table"
+        if tlb.table is None:
+            tlb.table = pmd
+            pte_table_flush_begin(pmd)
 
 
 def no_gather() -> bool:

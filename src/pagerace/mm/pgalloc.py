@@ -84,7 +84,10 @@ def pmd_populate(pmdp: pte_slot, table: page_table) -> None:
 
 
 def pmd_install(mm: mm_struct, pmd: pmd_t, table: page_table) -> bool:
-    """pmd_install(): False if somebody else was faster."""
+    """pmd_install(): False if somebody else was faster.
+
+    pmd_lock() is the PTL here: both are mm->page_table_lock where PTLs are not split.
+    """
     spin_lock(pmd.ptl)
     installed = pte_none(ptep_get(pmd.entry))
     if installed:
@@ -103,6 +106,7 @@ def __pte_alloc(mm: mm_struct, pmd: pmd_t) -> None:
 def free_pte_range(mm: mm_struct, pmd: pmd_t) -> None:
     """free_pte_range(), with tlb_remove_table(): take the table away, flush, free it.
 
+    The kernel gathers the table, and flushes and frees when the gather ends.
     The entry is cleared by pmd_clear(): on PAE in two halves.
     """
     table = page_tables[pte_pfn(ptep_get(pmd.entry))]
@@ -112,7 +116,10 @@ def free_pte_range(mm: mm_struct, pmd: pmd_t) -> None:
 
 
 def tlb_remove_table_free(table: page_table) -> None:
-    """tlb_remove_table_free(): whoever walks the table without a lock has to be done."""
+    """tlb_remove_table_free(): whoever walks the table without a lock has to be done.
+
+    The kernel leaves that to call_rcu() and goes on; here the caller waits.
+    """
     if PteTables.rcu_free:
         synchronize_rcu()
     pte_free(table)

@@ -20,7 +20,11 @@ from pagerace.mm.sched import preempt_disable, preempt_enable
 
 
 def attached_here_only(mm: mm_struct) -> bool:
-    """Is ``mm->context.cpu_attach_mask`` this CPU alone?"""
+    """Is the mm attached to this CPU alone?
+
+    mm_cpumask() and ``mm->context.cpu_attach_mask`` are one set, for no CPU comes to it while
+    the threads run.  Whoever has it so has to add what flushes at a switch of tasks.
+    """
     return mm.cpu_bitmap == cpumask_of(smp_processor_id())
 
 

@@ -69,7 +69,11 @@ def no_lost_write() -> bool:
 
 
 def ptl_covers_the_flush() -> bool:
-    """T4-S2: while nobody holds the PTL, no TLB has a dirty entry that its PTE has not."""
+    """T4-S2: while nobody holds the PTL, no TLB has a dirty entry that its PTE has not.
+
+    A clean copy of a dirty PTE that is gone is let pass: a store through it looks at the PTE
+    and faults.  That the folio was marked dirty by then is left to no_lost_write().
+    """
     if ptl_is_held():
         return True
     for cpu in cpus:

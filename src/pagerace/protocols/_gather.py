@@ -9,9 +9,8 @@ from pagerace.mm.mm_inline import mm_tlb_flush_nested
 from pagerace.mm.mm_types import mem_map
 from pagerace.mm.notes import notes
 from pagerace.mm.page_flags import folio_mapcount
-from pagerace.mm.spinlock import spin_is_locked
 from pagerace.protocols._dirty_tracking import ptes_of
-from pagerace.protocols._shared_file import mm, returned
+from pagerace.protocols._shared_file import mm, ptl_is_held, returned
 
 
 def mapcount_covers_delayed() -> bool:
@@ -24,7 +23,7 @@ def mapcount_covers_delayed() -> bool:
 
 def delayed_removed_under_ptl() -> bool:
     """T4-S4, the moment: while nobody holds the PTL, no rmap waits to be removed."""
-    if spin_is_locked(mm.pmd.ptl):
+    if ptl_is_held():
         return True
     for pfn in range(Machine.frames):
         if notes.delayed[pfn] != 0:

@@ -145,7 +145,8 @@ def no_lost_write() -> bool:
     folio = mapping.i_pages[OLD]
     if folio is None or frames[page_to_pfn(folio)].content == disk.block[OLD]:
         return True
-    dirty = folio_test_dirty(folio) or pte_at(OLD).dirty or pte_at(NEW).dirty
+    in_pte = (pte_at(OLD).dirty or pte_at(NEW).dirty) and folio_mapped(folio)
+    dirty = folio_test_dirty(folio) or in_pte
     writeback = folio_test_locked(folio) or folio_test_writeback(folio)
     return dirty or writeback or (ptl_is_locked() and folio_mapped(folio))
 
@@ -156,3 +157,14 @@ def every_store_survives() -> bool:
     for log in logs:
         stored += log.stored[OLD]
     return newest(OLD) == stored and no_lost_write()
+
+
+def between_the_ptls() -> bool:
+    """Sometimes: the entry is where it belongs, whose PTL is free, and a TLB has the page
+    where it was, whose PTL is held."""
+    stale = False
+    for cpu in cpus:
+        if cpu.tlb[OLD].present and not pte_at(OLD).present:
+            stale = True
+    held = spin_is_locked(table_of(OLD).ptl) and not spin_is_locked(table_of(NEW).ptl)
+    return stale and held and pte_at(NEW).present

@@ -2,7 +2,10 @@
 
 x86 is in t4_lost_write.py.  arm64 broadcasts its invalidations, and its hardware marks PTEs
 dirty (FEAT_HAFDBS) or leaves that to faults.  s390 flushes in the very instruction that
-takes a PTE away, so that no entry is ever stale and any order is right.
+takes a PTE away, so that no entry is ever stale and any order is right.  That is of an mm
+that is attached to more than one CPU.  Of one that is attached to the zapper's CPU alone no
+claim is made: there the flush is left for later, and nobody can use the stale entry only
+because each switch of tasks flushes (finish_arch_post_lock_switch()), which is not here.
 """
 # pyright: strict, reportPrivateUsage=false
 # Names that begin with underscores are the kernel's.

@@ -10,7 +10,7 @@ What the search finds of each (T4-S2 does not hold where no flush is forced, by 
   For munmap() it is not: unlink_file_vma() comes before tlb_finish_mmu(), and between the two
   the walk does not meet the table any more.  With the flush before the unlinking it is enough.
 * Each page table counts the flushes that it needs (Nadav Amit): the same, and for the same
-  reason; it saves the flush where another table is concerned.
+  reason.  That it saves a flush where another table is concerned is not looked at.
 * A fault flushes what is pending before it maps a page: no entry becomes present again before
   what it was is flushed (the condition of T4-B6), but the lost write needs no fault.
 """

@@ -5,7 +5,7 @@ tlb_next_batch() begins no third one while rmaps are delayed (T4-S7).
 
 zap_pte_range() stops early where a batch is full, or where another task is to run.  What the
 search finds of T4-P2, "each break advances addr, or frees batch room": the first kind does.
-The second need not: need_resched() is asked before the first entry is looked at, and then
+The second need not: need_resched() is asked before the first entry is cleared, and then
 nothing was done.  The zap ends all the same, because cond_resched() answers the request
 before the next round; it is that call, and not the break, that T4-P2 rests on.
 """

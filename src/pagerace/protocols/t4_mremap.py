@@ -32,6 +32,7 @@ from pagerace.mm.pgtable import pte_unmap_unlock
 from pagerace.mm.tlb import flush_tlb_mm_range, sysvec_call_function
 from pagerace.protocols._moved_file import (
     Moved,
+    between_the_ptls,
     every_store_survives,
     mapcount_counts_ptes,
     move,
@@ -93,8 +94,13 @@ truncated_dirty = truncated.replace(
 dirty_before_eb66ae030829 = truncated_dirty.replace(
     title="mremap() of a dirty page to another table: flushed before the old PTL is dropped",
     always=[translation_outlives_no_page],
+    sometimes=[between_the_ptls],
     config=[BEFORE_EB66AE030829],
-    mutants={},
+    mutants={
+        "no_flush": mutant(
+            drop(move_ptes, flush_tlb_mm_range), killed_by=translation_outlives_no_page
+        ),
+    },
 )
 
 written = truncated_dirty.replace(

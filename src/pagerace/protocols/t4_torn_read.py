@@ -188,9 +188,19 @@ gup_whole_second_look = gup_two_zaps.replace(
     config=[Gup(whole_recheck=True)],
     sometimes=[entry_goes_while_it_is_read],
     expect=HOLDS,
+    mutants={
+        "two_loads": mutant(
+            force(gup_pte_range, "Gup.whole_recheck", False), killed_by=no_wrong_page
+        ),
+    },
 )
 
 gup_force_flush = gup_whole_second_look.replace(
     title="GUP-fast gives no wrong page, if MADV_DONTNEED flushes under the PTL",
     config=[Gup(), Madvise(force_flush=True)],
+    mutants={
+        "flag_not_looked_at": mutant(
+            force(zap_pte_range, "zap_force_flush(details)", False), killed_by=no_wrong_page
+        ),
+    },
 )

@@ -8,8 +8,9 @@ own TLB still has the dirty entry, and the page has no rmap.
 What the search finds (KERNEL.md had it as derived, not verified).  The store is lost: the
 zapper is preempted behind pte_unmap_unlock(), writeback finds the page unmapped and writes it
 out, and a thread of the same mm, for which no switch flushes, stores through the stale entry.
-v6.0 did not lose it: there the flush was forced by the dirty bit, under the PTL, and one CPU
-needs no more.  To force it again is enough; the rmap need not be delayed.
+Who writes the file out is a kernel thread, or one of the same mm: a switch to another mm may
+flush.  v6.0 did not lose it: there the flush was forced by the dirty bit, under the PTL, and
+one CPU needs no more.  To force it again is enough; the rmap need not be delayed.
 """
 
 from __future__ import annotations
