@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pagerace.lang import Config, atomic
+from pagerace.lang import READ_ONCE, Config, atomic
 from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc, atomic_read
 from pagerace.mm.mm_types import mm_struct, pmd_t
 
@@ -64,4 +64,4 @@ def pte_table_flush_end(pmd: pmd_t) -> None:
 
 def pte_table_flush_pending(pmd: pmd_t) -> bool:
     """Has some gather still to flush what it cleared in this table?  A proposal."""
-    return pmd.tlb_gen != pmd.tlb_gen_completed
+    return READ_ONCE(pmd.tlb_gen) != READ_ONCE(pmd.tlb_gen_completed)

@@ -256,7 +256,10 @@ def _divide(type: Scalar, to: Scalar, args: list[str]) -> str:
     a, b = _divided(type, args)
     if not type.signed:
         return f"{a} / {b}"
-    return _wrapped(to, f"({a} / {b}) - (({a} % {b}) != 0 && (({a} % {b}) < 0) != ({b} < 0))")
+    down = f"({a} / {b}) - (({a} % {b}) != 0 && (({a} % {b}) < 0) != ({b} < 0))"
+    if type.bits < INT_BITS:
+        return _wrapped(to, down)
+    return f"({b} == -1 -> -{a} : {down})"  # C traps on the least number divided by -1
 
 
 def _remainder(type: Scalar, to: Scalar, args: list[str]) -> str:
@@ -264,12 +267,13 @@ def _remainder(type: Scalar, to: Scalar, args: list[str]) -> str:
     if not type.signed:
         return f"{a} % {b}"
     wrong = f"(({a} % {b}) != 0 && (({a} % {b}) < 0) != ({b} < 0))"
-    return _wrapped(to, f"({a} % {b}) + ({wrong} -> {b} : 0)")
+    down = f"({a} % {b}) + ({wrong} -> {b} : 0)"
+    return _wrapped(to, down) if type.bits < INT_BITS else f"({b} == -1 -> 0 : {down})"
 
 
 def _divided(type: Scalar, args: list[str]) -> tuple[str, str]:
-    if type.bits == INT_BITS:
-        raise Inexpressible("a division of 32 bits")
+    if type.bits == INT_BITS and not type.signed:
+        raise Inexpressible("a division of 32 bits without a sign")
     return _signed(type, args[0]), _signed(type, args[1])
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pagerace.compiler import interpreter, ir
 from pagerace.compiler.ir import Process, Program
 from pagerace.compiler.layout import points_of
 from pagerace.compiler.promela import steps, terms
+from pagerace.compiler.promela.narrow import narrowed
 from pagerace.compiler.promela.symbolic import Names, guard, property_holds
 from pagerace.compiler.promela.terms import Inexpressible, Term
 
@@ -127,6 +129,7 @@ class _Writer:
     # -- processes ------------------------------------------------------------------------
 
     def _process(self, process: Process) -> list[str]:
+        process = replace(process, code=narrowed(process.code))
         code, number = process.code, process.index
         points = points_of(process)
         for point in points:
@@ -206,6 +209,7 @@ class _Writer:
         options: list[str] = []
         names = Names(self.families, {})
         for item in self.program.properties:
+            item = replace(item, code=narrowed(item.code))
             holds = property_holds(item, names, done)
             if holds is terms.TRUE:
                 continue
