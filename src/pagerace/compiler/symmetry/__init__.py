@@ -84,17 +84,19 @@ def _best(
     """The first guess that is proved for all points; else the one with the fewest marks."""
     best: tuple[Permutation | None, Proof] = (None, Proof("they use different memory"))
     fewest: int | None = None
+    tried: list[tuple[Permutation, set[int]]] = []
     for permutation in permutations(program, one, other):
-        known = best[0]
-        if known is not None and all(
-            known.cells.get(family) == permutation.cells.get(family)
-            for family in best[1].families
+        if any(
+            families
+            and all(known.cells.get(f) == permutation.cells.get(f) for f in families)
+            for known, families in tried
         ):
-            continue  # it is no better where the best one fails
+            continue  # it is no better where that one fails
         proof = prove(program, permutation)
+        tried.append((permutation, proof.families))
         marks = sum(map(len, proof.marked.values()))
         if proof.refused:
-            best = best if known else (None, proof)
+            best = best if best[0] else (None, proof)
         elif fewest is None or marks < fewest:
             best, fewest = (permutation, proof), marks
         if fewest == 0:

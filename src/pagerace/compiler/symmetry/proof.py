@@ -95,7 +95,7 @@ class _Prover:
                     what = "the leak detector" if property.name == "leak" else property.name
                     return Proof(f"{what} can tell them apart")
             refused = self._all_steps(threads)
-        return Proof(refused) if refused else self.proof
+        return Proof(refused, families=self.proof.families) if refused else self.proof
 
     def _all_steps(self, processes: list[Process]) -> str:
         """Try the steps of some processes.  Why to give up, or ""."""
@@ -201,9 +201,11 @@ class _Prover:
                 wrong.add(point.number)
                 self.proof.families.update(point.reads, point.writes)
                 self._explain(process, point)
-        for member in {process.index, image.index}:
-            of = self.program.processes[member]
-            self.proof.marked[member] = before(of, wrong)
+                for member in {process.index, image.index}:
+                    of = self.program.processes[member]
+                    self.proof.marked[member] = before(of, wrong)
+                if not is_useful(self.program, self.proof.marked):
+                    return
 
     def _explain(self, process: Process, point: ir.Point) -> None:
         where = point.where
