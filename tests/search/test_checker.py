@@ -151,7 +151,9 @@ def test_interrupt(workers: int) -> None:
             os.kill(os.getpid(), signal.SIGINT)
         said.append(line)
 
-    result = search.check(samples.program("endless_work"), workers=workers, progress=press)
+    result = search.check(
+        samples.program("endless_work"), workers=workers, progress=press, reductions="none"
+    )
     assert (result.verdict, result.reason) == ("inconclusive", "interrupted")
     assert re.fullmatch(r"[\d,]+ states, depth \d+, [\d.]+ M/s, [\d,]+ MiB", said[0])
     assert signal.getsignal(signal.SIGINT) is handler
@@ -160,7 +162,9 @@ def test_interrupt(workers: int) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_time(workers: int) -> None:
     before = time.monotonic()
-    result = search.check(samples.program("endless_work"), workers=workers, time_max=0.3)
+    result = search.check(
+        samples.program("endless_work"), workers=workers, time_max=0.3, reductions="none"
+    )
     assert (result.verdict, result.reason) == (
         "inconclusive",
         "stopped after 0.3 s (--time-max)",
@@ -172,7 +176,8 @@ MEMORY = """
 from pathlib import Path
 from pagerace import search
 from tests.search import samples
-result = search.check(samples.program("endless_work"), memory_max={bound}, workers={workers})
+result = search.check(samples.program("endless_work"), memory_max={bound}, workers={workers},
+                      reductions="none")
 assert result.verdict == "inconclusive", result
 assert result.reason == "stopped at 256 MiB (--memory-max) of memory", result.reason
 assert result.bytes > 50 << 20
