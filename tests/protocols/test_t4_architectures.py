@@ -99,7 +99,7 @@ def test_tables_of_every_depth(levels: int) -> None:
     result = check(
         compile_protocol(t4_lost_write.v6_2.replace(config=[machine])), reductions="none"
     )
-    assert (result.verdict, result.states, result.depth) == ("holds", 185_607, 127)
+    assert (result.verdict, result.states, result.depth) == ("holds", 184_566, 126)
     result = check(compile_protocol(t4_lost_write.v6_0.replace(config=[machine])))
     assert result.violation is not None
     assert result.violation.property == "no_lost_write"
