@@ -1,13 +1,9 @@
-"""The claims about reads without a lock on PAE: verdicts, counts, mutants.
-
-As in test_t4_lost_write.py: somebody should know why a number is new.
-"""
+"""The claims about reads without a lock on PAE: other cuts, other readers."""
 
 from __future__ import annotations
 
 import pytest
 
-from pagerace.cli.load import targets_of
 from pagerace.compiler.program import compile_protocol
 from pagerace.lang import agent, swap, thread
 from pagerace.machine.arch import Arch
@@ -20,97 +16,7 @@ from pagerace.mm.tlb import sysvec_call_function
 from pagerace.protocols import t4_torn_pmd, t4_torn_read
 from pagerace.protocols._lockless_read import touch
 from pagerace.search import check
-from tests.protocols.claims import assert_holds, assert_violated
-
-TARGETS = {
-    target.address: target
-    for target in targets_of(["t4_torn_read", "t4_torn_pmd", "t4_torn_twice"], mutants=True)
-}
-
-# Claims that hold: different states, and steps to the farthest of them.
-HOLDS: dict[str, tuple[int, int]] = {
-    "t4_torn_read::force_flush": (6_276, 47),
-    "t4_torn_read::force_flush_halves": (7_740, 49),
-    "t4_torn_read::cmpxchg8b": (8_022, 45),
-    "t4_torn_read::x86_64": (6_762, 41),
-    "t4_torn_read::gup_one_zap": (20_994, 50),
-    "t4_torn_read::gup_whole_second_look": (111_738, 81),
-    "t4_torn_read::gup_force_flush": (81_038, 87),
-    "t4_torn_pmd::v6_2": (273, 25),
-    "t4_torn_pmd::v6_2_collapse_halves": (230, 19),
-    "t4_torn_pmd::v6_2_collapse": (176, 17),
-    "t4_torn_pmd::paravirtual_rcu": (1_180, 30),
-    "t4_torn_pmd::gup_v6_1": (194, 22),
-    "t4_torn_pmd::gup_v6_2": (174, 21),
-    "t4_torn_twice::force_flush": (2_629_945, 90),
-    "t4_torn_twice::cmpxchg8b": (841_504, 78),
-}
-
-# Claims and mutants that are violated: steps of a shortest execution.
-VIOLATED = {
-    "t4_torn_read::v6_2": 30,
-    "t4_torn_read::force_flush[no_second_look]": 12,
-    "t4_torn_read::force_flush[high_half_first]": 37,
-    "t4_torn_read::force_flush[loop_without_end]": 0,
-    "t4_torn_read::force_flush[interrupts_on]": 36,
-    "t4_torn_read::force_flush[flag_not_looked_at]": 30,
-    "t4_torn_read::force_flush[no_flush]": 30,
-    "t4_torn_read::force_flush[set_low_half_first]": 29,
-    "t4_torn_read::force_flush_halves[clear_high_half_first]": 6,
-    "t4_torn_read::paravirtual": 40,
-    "t4_torn_read::cmpxchg8b[two_loads]": 30,
-    "t4_torn_read::cmpxchg8b[set_low_half_first]": 22,
-    "t4_torn_read::x86_64[two_loads]": 26,
-    "t4_torn_read::gup_one_zap[no_second_look]": 34,
-    "t4_torn_read::gup_two_zaps": 45,
-    "t4_torn_pmd::v6_1": 10,
-    "t4_torn_pmd::v6_2[no_second_look]": 10,
-    "t4_torn_pmd::v6_2[not_at_this_level]": 10,
-    "t4_torn_pmd::v6_2[interrupts_on]": 17,
-    "t4_torn_pmd::v6_2[free_before_flush]": 12,
-    "t4_torn_pmd::v6_2[clear_high_half_first]": 3,
-    "t4_torn_pmd::v6_1_collapse": 9,
-    "t4_torn_pmd::v6_2_collapse_halves[no_flush]": 12,
-    "t4_torn_pmd::v6_2_collapse_halves[clear_high_half_first]": 1,
-    "t4_torn_pmd::v6_1_collapse_whole": 7,
-    "t4_torn_pmd::paravirtual": 19,
-    "t4_torn_pmd::paravirtual_rcu[no_grace_period]": 19,
-    "t4_torn_pmd::paravirtual_collapse": 17,
-    "t4_torn_pmd::gup_v6_0": 12,
-    "t4_torn_pmd::gup_v6_1[no_second_look]": 12,
-    "t4_torn_pmd::gup_v6_2[not_at_this_level]": 12,
-    "t4_torn_twice::v6_2": 46,
-    "t4_torn_twice::force_flush[no_second_look]": 12,
-    "t4_torn_twice::force_flush[flag_not_looked_at]": 28,
-    "t4_torn_twice::force_flush[no_flush]": 28,
-    "t4_torn_twice::cmpxchg8b[two_loads]": 46,
-    "t4_torn_read::gup_whole_second_look[two_loads]": 45,
-    "t4_torn_read::gup_force_flush[flag_not_looked_at]": 45,
-}
-
-
-def test_every_claim_and_mutant_is_here() -> None:
-    assert set(TARGETS) == set(HOLDS) | set(VIOLATED)
-
-
-def test_every_property_kills_a_mutant() -> None:
-    properties = {
-        function.__name__
-        for target in TARGETS.values()
-        for function in (*target.protocol.always, *target.protocol.at_end)
-    }
-    killed_by = {t.protocol.expect.violated for t in TARGETS.values() if t.mutant}
-    assert properties == killed_by - {"use-after-free", "livelock"}
-
-
-@pytest.mark.parametrize("name", HOLDS)
-def test_holds(name: str) -> None:
-    assert_holds(TARGETS[name], *HOLDS[name])
-
-
-@pytest.mark.parametrize("name", VIOLATED)
-def test_is_violated(name: str) -> None:
-    assert_violated(TARGETS[name], VIOLATED[name])
+from tests.protocols.counts_t4 import HOLDS
 
 
 @pytest.mark.parametrize("low_pfn_bits", [0, 1])

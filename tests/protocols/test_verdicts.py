@@ -1,0 +1,48 @@
+"""Every built-in claim and mutant: its verdict, and the counts of its search.
+
+The figures are tables, a file for each group: counts_t4.py.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.protocols import counts_t4
+from tests.protocols.claims import assert_holds, assert_violated, claims_of, properties_of
+
+GROUPS = {"T4": counts_t4}
+HOLDS = {name: found for counts in GROUPS.values() for name, found in counts.HOLDS.items()}
+VIOLATED = {
+    name: found for counts in GROUPS.values() for name, found in counts.VIOLATED.items()
+}
+CLAIMS = {name: target for group in GROUPS for name, target in claims_of(group).items()}
+
+# Files whose properties each kill a mutant, and the detectors that kill further ones.
+COMPLETE = {
+    ("t4_lost_write",): {"use-after-free"},
+    ("t4_mremap",): set[str](),
+    ("t4_torn_read", "t4_torn_pmd", "t4_torn_twice"): {"use-after-free", "livelock"},
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_claim_and_mutant_is_here(group: str) -> None:
+    counts = GROUPS[group]
+    assert set(claims_of(group)) == set(counts.HOLDS) | set(counts.VIOLATED)
+
+
+@pytest.mark.parametrize("files", COMPLETE, ids=" ".join)
+def test_every_property_kills_a_mutant(files: tuple[str, ...]) -> None:
+    targets = [t for name, t in CLAIMS.items() if name.partition("::")[0] in files]
+    killed_by = {target.protocol.expect.violated for target in targets if target.mutant}
+    assert properties_of(targets) == killed_by - COMPLETE[files]
+
+
+@pytest.mark.parametrize("name", HOLDS)
+def test_holds(name: str) -> None:
+    assert_holds(CLAIMS[name], *HOLDS[name])
+
+
+@pytest.mark.parametrize("name", VIOLATED)
+def test_is_violated(name: str) -> None:
+    assert_violated(CLAIMS[name], VIOLATED[name])
