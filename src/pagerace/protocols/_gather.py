@@ -5,12 +5,13 @@ from __future__ import annotations
 from pagerace.lang import u3
 from pagerace.machine.cpu import cpus
 from pagerace.machine.memory import Machine
+from pagerace.machine.pgtable import pte_present
 from pagerace.mm.mm_inline import mm_tlb_flush_nested
 from pagerace.mm.mm_types import mem_map
 from pagerace.mm.notes import notes
 from pagerace.mm.page_flags import folio_mapcount
 from pagerace.protocols._dirty_tracking import ptes_of
-from pagerace.protocols._shared_file import mm, ptl_is_held, returned
+from pagerace.protocols._shared_file import mm, pte_at, ptl_is_held, returned
 
 
 def mapcount_covers_delayed() -> bool:
@@ -51,7 +52,7 @@ def two_batches_at_most() -> bool:
 def unmapped_at_the_end() -> bool:
     """T4-P2: zap finishes, which the search looks at by itself, and has cleared it all."""
     for address in range(Machine.pages):
-        if mm.pmd.table.pte[address].value.present:
+        if pte_present(pte_at(address)):
             return False
     return True
 
@@ -64,7 +65,7 @@ def zap_breaks_advance() -> bool:
 def no_remap_before_flush() -> bool:
     """T4-B6, its condition: no entry is present again before what it was is flushed."""
     for address in range(Machine.pages):
-        if notes.unflushed[address] and mm.pmd.table.pte[address].value.present:
+        if notes.unflushed[address] and pte_present(pte_at(address)):
             return False
     return True
 
@@ -86,7 +87,7 @@ def somebody_else_has_cleared() -> bool:
     stale = False
     for cpu in cpus:
         for address in range(Machine.pages):
-            if cpu.tlb[address].present and not mm.pmd.table.pte[address].value.present:
+            if cpu.tlb[address].present and not pte_present(pte_at(address)):
                 stale = True
     return stale and mm_tlb_flush_nested(mm)
 

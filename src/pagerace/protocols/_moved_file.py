@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pagerace.lang import Config, atomic, smp_processor_id, u3, u8
 from pagerace.machine.cpu import cpus
-from pagerace.machine.memory import Machine, disk, frames, pfn_t, ulong, version_t
-from pagerace.machine.pgtable import pte_t
+from pagerace.machine.memory import Machine, disk, frames, ulong, version_t
+from pagerace.machine.pgtable import pte_dirty, pte_present
 from pagerace.mm.fault import user_store
 from pagerace.mm.lockdep import LockClass
-from pagerace.mm.mm_types import mem_map, page_to_pfn, pmd_t, pmds
+from pagerace.mm.mm_types import mem_map, page_to_pfn
 from pagerace.mm.mmap import mmap_region
 from pagerace.mm.mremap import mremap
 from pagerace.mm.page_alloc import alloc_page
@@ -22,10 +22,21 @@ from pagerace.mm.page_flags import (
     folio_test_locked,
     folio_test_writeback,
 )
+from pagerace.mm.pgtable import mm_find_pmd, pte_lockptr
 from pagerace.mm.pgtable_levels import load_new_mm_cr3, make_page_tables
 from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.spinlock import spin_is_locked
-from pagerace.protocols._shared_file import Work, add_to_file, logs, mapping, mm, newest
+from pagerace.protocols._dirty_tracking import ptes_of
+from pagerace.protocols._shared_file import (
+    Work,
+    add_to_file,
+    logs,
+    mapping,
+    mm,
+    newest,
+    pte_at,
+    ptl_is_held,
+)
 
 OLD, NEW = 0, 1
 
@@ -74,21 +85,6 @@ def user() -> None:
             return
 
 
-def table_of(address: ulong) -> pmd_t:
-    """The table of an address, and its lock."""
-    return mm.pmd if address == OLD or Machine.levels == 1 else pmds[0]
-
-
-def pte_at(address: ulong) -> pte_t:
-    """The PTE of an address."""
-    return table_of(address).table.pte[address if Machine.levels == 1 else 0].value
-
-
-def ptl_is_locked() -> bool:
-    """Does somebody hold a PTL?"""
-    return spin_is_locked(table_of(OLD).ptl) or spin_is_locked(table_of(NEW).ptl)
-
-
 def translation_outlives_no_page() -> bool:
     """T4-S5, of a page that moves: no TLB translates to a free frame."""
     for cpu in cpus:
@@ -99,45 +95,9 @@ def translation_outlives_no_page() -> bool:
     return True
 
 
-def moved_under_ptl() -> bool:
-    """T4-S2, of a page that moves: while nobody holds a PTL, each TLB entry has its PTE."""
-    if ptl_is_locked():
-        return True
-    for cpu in cpus:
-        for address in range(Machine.pages):
-            entry = cpu.tlb[address]
-            pte = pte_at(address)
-            if entry.present and not (pte.present and pte.pfn == entry.pfn):
-                return False
-    return True
-
-
 def mapcount_counts_ptes() -> bool:
     """T4-S4, of a page that moves: while nobody holds a PTL, the mapcount is exact."""
-    return ptl_is_locked() or folio_mapcount(mem_map[0]) == ptes_of(0)
-
-
-def ptes_of(pfn: pfn_t) -> u3:
-    """The number of PTEs that map a frame."""
-    count: u3 = 0
-    for address in range(Machine.pages):
-        pte = pte_at(address)
-        if pte.present and pte.pfn == pfn:
-            count += 1
-    return count
-
-
-def no_store_behind_mkclean() -> bool:
-    """T4-S8, of a page that moves: while it is clean, no CPU can store to it unasked."""
-    for cpu in cpus:
-        for address in range(Machine.pages):
-            entry = cpu.tlb[address]
-            pte = pte_at(address)
-            if entry.dirty and not folio_test_dirty(mem_map[entry.pfn]):
-                return False
-            if pte.writable and not folio_test_dirty(mem_map[pte.pfn]):
-                return False
-    return True
+    return ptl_is_held() or folio_mapcount(mem_map[0]) == ptes_of(0)
 
 
 def no_lost_write() -> bool:
@@ -145,10 +105,10 @@ def no_lost_write() -> bool:
     folio = mapping.i_pages[OLD]
     if folio is None or frames[page_to_pfn(folio)].content == disk.block[OLD]:
         return True
-    in_pte = (pte_at(OLD).dirty or pte_at(NEW).dirty) and folio_mapped(folio)
+    in_pte = (pte_dirty(pte_at(OLD)) or pte_dirty(pte_at(NEW))) and folio_mapped(folio)
     dirty = folio_test_dirty(folio) or in_pte
     writeback = folio_test_locked(folio) or folio_test_writeback(folio)
-    return dirty or writeback or (ptl_is_locked() and folio_mapped(folio))
+    return dirty or writeback or (ptl_is_held() and folio_mapped(folio))
 
 
 def every_store_survives() -> bool:
@@ -159,12 +119,18 @@ def every_store_survives() -> bool:
     return newest(OLD) == stored and no_lost_write()
 
 
+def ptl_of_is_held(address: ulong) -> bool:
+    """Does somebody hold the lock of the table for this address?"""
+    pmd = mm_find_pmd(mm, address)
+    return pmd is not None and spin_is_locked(pte_lockptr(mm, pmd))
+
+
 def between_the_ptls() -> bool:
     """Sometimes: the entry is where it belongs, whose PTL is free, and a TLB has the page
     where it was, whose PTL is held."""
     stale = False
     for cpu in cpus:
-        if cpu.tlb[OLD].present and not pte_at(OLD).present:
+        if cpu.tlb[OLD].present and not pte_present(pte_at(OLD)):
             stale = True
-    held = spin_is_locked(table_of(OLD).ptl) and not spin_is_locked(table_of(NEW).ptl)
-    return stale and held and pte_at(NEW).present
+    held = ptl_of_is_held(OLD) and not ptl_of_is_held(NEW)
+    return stale and held and pte_present(pte_at(NEW))

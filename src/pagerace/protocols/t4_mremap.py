@@ -30,15 +30,14 @@ from pagerace.mm.mremap import (
 )
 from pagerace.mm.pgtable import pte_unmap_unlock
 from pagerace.mm.tlb import flush_tlb_mm_range, sysvec_call_function
+from pagerace.protocols._dirty_tracking import no_store_behind_mkclean, ptl_covers_every_flush
 from pagerace.protocols._moved_file import (
     Moved,
     between_the_ptls,
     every_store_survives,
     mapcount_counts_ptes,
     move,
-    moved_under_ptl,
     no_lost_write,
-    no_store_behind_mkclean,
     setup,
     translation_outlives_no_page,
     user,
@@ -82,11 +81,12 @@ before_eb66ae030829 = truncated.replace(
 
 truncated_dirty = truncated.replace(
     title="mremap() of a dirty page to another table: flushed before either PTL is dropped",
-    always=[translation_outlives_no_page, moved_under_ptl, mapcount_counts_ptes],
+    always=[translation_outlives_no_page, ptl_covers_every_flush, mapcount_counts_ptes],
     config=[TWO_TABLES, Work(stores=1)],
     mutants={
         "ptl_before_flush": mutant(
-            swap(move_ptes, flush_tlb_mm_range, pte_unmap_unlock), killed_by=moved_under_ptl
+            swap(move_ptes, flush_tlb_mm_range, pte_unmap_unlock),
+            killed_by=ptl_covers_every_flush,
         ),
     },
 )
@@ -106,7 +106,12 @@ dirty_before_eb66ae030829 = truncated_dirty.replace(
 written = truncated_dirty.replace(
     title="mremap() beside writeback: no store is lost",
     threads=[thread(move, cpu=0), thread(writeback, cpu=1), thread(user, cpu=2), *HARDWARE],
-    always=[moved_under_ptl, mapcount_counts_ptes, no_store_behind_mkclean, no_lost_write],
+    always=[
+        ptl_covers_every_flush,
+        mapcount_counts_ptes,
+        no_store_behind_mkclean,
+        no_lost_write,
+    ],
     at_end=[every_store_survives],
     config=[ONE_TABLE, Moved(new_vma_first=True)],
     mutants={
