@@ -14,6 +14,7 @@ from pagerace.cli.load import Target, built_in_names, targets_of
 from pagerace.compiler import independence, interpreter, reductions, stable, sums
 from pagerace.compiler.independence import Independence
 from pagerace.compiler.ir import BOOL, Code, Process, Program
+from pagerace.compiler.liveness import members
 from pagerace.compiler.program import compile_protocol
 from pagerace.compiler.reductions import names_of
 from pagerace.compiler.waits import NONZERO
@@ -156,7 +157,7 @@ def nothing(*_: object) -> int:
 
 def forgets_reads(self: Any, mine: Any, number: int, theirs: Any) -> int:
     found = 0
-    for cell in independence._bits_of(mine.writes[number]):
+    for cell in members(mine.writes[number]):
         found |= theirs.writers.get(cell, 0)
     return found
 

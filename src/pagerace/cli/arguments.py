@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from pagerace.cli.errors import UsageError, did_you_mean
@@ -91,6 +91,24 @@ class Parser(argparse.ArgumentParser):
         if unknown and (guess := did_you_mean(unknown[1], long)):
             return guess
         return f"see `{asked.prog} --help`"
+
+
+def add_claims(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+    """What a command that goes through many claims takes: which, the output, the bounds."""
+    add_claim_names(parser, "+")
+    parser.add_argument("--format", choices=formats, default="text")
+    add_bounds(parser)
+    add_output(parser)
+
+
+def add_claim_names(parser: argparse.ArgumentParser, count: str) -> None:
+    """The claims that are meant; ``count`` of them, as argparse writes it."""
+    parser.add_argument(
+        "claims",
+        nargs=count,
+        metavar="CLAIM",
+        help="FILE, FILE::CLAIM, a built-in NAME[::CLAIM], or a group (T4)",
+    )
 
 
 def add_bounds(parser: argparse.ArgumentParser) -> None:

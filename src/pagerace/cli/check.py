@@ -8,7 +8,14 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pagerace.cli.arguments import Parser, add_bounds, add_data_races, add_output, add_store
+from pagerace.cli.arguments import (
+    Parser,
+    add_bounds,
+    add_claim_names,
+    add_data_races,
+    add_output,
+    add_store,
+)
 from pagerace.cli.errors import UsageError
 from pagerace.cli.load import Target, built_in_names, script, targets_of
 from pagerace.cli.stored import store_for_check
@@ -23,12 +30,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: Parser) -> None:
     """The options of ``check``."""
-    parser.add_argument(
-        "claims",
-        nargs="*",
-        metavar="CLAIM",
-        help="FILE, FILE::CLAIM, a built-in NAME[::CLAIM], or a group (T4)",
-    )
+    add_claim_names(parser, "*")
     parser.add_argument(
         "--all",
         action="store_true",

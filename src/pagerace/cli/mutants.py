@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pagerace.cli.arguments import Parser, add_bounds, add_output
+from pagerace.cli.arguments import Parser, add_claims
 from pagerace.cli.check import check_target
 from pagerace.cli.errors import UsageError
 from pagerace.cli.load import Target, mutated, targets_of
@@ -17,15 +17,7 @@ from pagerace.report.mutants import Killing
 
 def add_arguments(parser: Parser) -> None:
     """The options of ``mutants``."""
-    parser.add_argument(
-        "claims",
-        nargs="+",
-        metavar="CLAIM",
-        help="FILE, FILE::CLAIM, a built-in NAME[::CLAIM], or a group (T4)",
-    )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    add_bounds(parser)
-    add_output(parser)
+    add_claims(parser, ("text", "json"))
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import time
 
-from pagerace.cli.arguments import Parser, add_bounds, add_output
+from pagerace.cli.arguments import Parser, add_claims
 from pagerace.cli.check import check_target
 from pagerace.cli.load import Target, targets_of
 from pagerace.cli.properties import KINDS, stated_by, stated_by_any
@@ -21,15 +21,7 @@ from pagerace.report.table import Row
 
 def add_arguments(parser: Parser) -> None:
     """The options of ``table``."""
-    parser.add_argument(
-        "claims",
-        nargs="+",
-        metavar="CLAIM",
-        help="FILE, FILE::CLAIM, a built-in NAME[::CLAIM], or a group (T4)",
-    )
-    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text")
-    add_bounds(parser)
-    add_output(parser)
+    add_claims(parser, ("text", "markdown", "json"))
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:

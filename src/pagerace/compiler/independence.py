@@ -62,7 +62,7 @@ from dataclasses import dataclass, field
 from pagerace.compiler import ir, sums
 from pagerace.compiler.footprint import Cells, blocks_of_step, touched
 from pagerace.compiler.ir import Process, Program
-from pagerace.compiler.liveness import successors
+from pagerace.compiler.liveness import members, successors
 from pagerace.compiler.stable import Facts
 
 CLASSES_MAX = 64  # one word has a bit for each
@@ -227,13 +227,13 @@ class _Analysis:
             if following >> len(process.points) & 1 and not process.agent:
                 steps.writes[-1] |= self.ended
             steps.following.append(following)
-            for after in _bits_of(following):
+            for after in members(following):
                 steps.before[after] |= 1 << number
-            for cell in _bits_of(steps.reads[-1]):
+            for cell in members(steps.reads[-1]):
                 steps.readers[cell] = steps.readers.get(cell, 0) | 1 << number
-            for cell in _bits_of(steps.adds[-1]):
+            for cell in members(steps.adds[-1]):
                 steps.adders[cell] = steps.adders.get(cell, 0) | 1 << number
-            for cell in _bits_of(steps.writes[-1]):
+            for cell in members(steps.writes[-1]):
                 steps.writers[cell] = steps.writers.get(cell, 0) | 1 << number
         return steps
 
@@ -278,11 +278,11 @@ class _Analysis:
     def _dependent(self, mine: _Steps, number: int, theirs: _Steps) -> int:
         """C1: the points of the other process whose steps do not commute with this one."""
         found, adds = 0, mine.adds[number]
-        for cell in _bits_of(mine.writes[number] & ~self.ended & ~adds):
+        for cell in members(mine.writes[number] & ~self.ended & ~adds):
             found |= theirs.readers.get(cell, 0) | theirs.writers.get(cell, 0)
-        for cell in _bits_of(mine.reads[number] & ~adds):
+        for cell in members(mine.reads[number] & ~adds):
             found |= theirs.writers.get(cell, 0)
-        for cell in _bits_of(adds):
+        for cell in members(adds):
             others = theirs.readers.get(cell, 0) | theirs.writers.get(cell, 0)
             found |= others & ~theirs.adders.get(cell, 0)
         return found
@@ -301,14 +301,14 @@ class _Analysis:
     def _writers(self, steps: _Steps, cells: int) -> int:
         """The points of a process whose steps may store to some of these cells."""
         found = 0
-        for cell in _bits_of(cells):
+        for cell in members(cells):
             found |= steps.writers.get(cell, 0)
         return found
 
     def _disturbed(self, process: int, number: int, other: int, gated: int) -> int:
         """The gated steps whose attempt reads what P writes, beside what gates them."""
         found = 0
-        for step in _bits_of(gated):
+        for step in members(gated):
             reads = self.steps[other].reads[step] & ~self.steps[other].adds[step]
             for family, index in self.facts.gate_of(process, number, other, step):
                 reads &= ~(1 << self.first[family] + index)
@@ -334,7 +334,7 @@ class _Analysis:
     def _heads(self, following: Sequence[int], able: int) -> int:
         """C3: points such that each circle through points of ``able`` meets one of them."""
         heads, done, active = 0, 0, 0
-        for root in _bits_of(able):
+        for root in members(able):
             if done >> root & 1:
                 continue
             stack = [(root, following[root] & able)]
@@ -352,12 +352,3 @@ class _Analysis:
                 stack.append((after, following[after] & able))
                 active |= 1 << after
         return heads
-
-
-def _bits_of(mask: int) -> list[int]:
-    found: list[int] = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found
