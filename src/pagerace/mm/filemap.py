@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pagerace.lang import atomic, bug_on, cmpxchg, smp_store_release
 from pagerace.machine.memory import read_in, ulong
+from pagerace.mm.fs import i_size_read
 from pagerace.mm.mm_types import (
     VM_FAULT_LOCKED,
     VM_FAULT_NOPAGE,
@@ -35,10 +36,10 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
     0: it went away meanwhile, or there is no memory, and the access is tried again.
     """
     mapping = vmf.vma.vm_file
-    if mapping.truncated:
+    index = linear_page_index(vmf.vma, vmf.address)
+    if index >= i_size_read(mapping):
         vmf.sigbus = True
         return 0
-    index = linear_page_index(vmf.vma, vmf.address)
     folio = filemap_get_folio(mapping, index)
     if folio is None:
         folio = filemap_read_folio(mapping, index)
@@ -49,7 +50,7 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
         folio_unlock(folio)
         folio_put(folio)
         return 0
-    if mapping.truncated:
+    if index >= i_size_read(mapping):
         folio_unlock(folio)
         folio_put(folio)
         vmf.sigbus = True

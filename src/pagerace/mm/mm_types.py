@@ -53,13 +53,13 @@ class address_space(Struct):
     ``i_pages[i]``: the folio of page i.  Its tag PAGECACHE_TAG_DIRTY is taken to be
     PG_dirty itself, and its lock is left out: each slot is one word.
     ``i_mmap``: the VMAs that map the file.
-    ``truncated``: the file's length is 0 now, and not all of its pages.
+    ``i_size``: how long the file is, in pages; see mm/fs.py.
     """
 
     i_pages: Array[folio | None] = array(lambda: Machine.pages)
     i_mmap: Array[vm_area_struct | None] = array(lambda: Mm.vmas)
     i_mmap_rwsem: rw_semaphore
-    truncated: bool
+    i_size: ulong
 
 
 class vm_area_struct(Struct):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pagerace.mm.filemap import filemap_remove_folio
+from pagerace.mm.fs import i_size_write
 from pagerace.mm.memory import zap_page_range_single
 from pagerace.mm.mm_types import address_space, folio
 from pagerace.mm.page_flags import folio_mapped, folio_test_clear_dirty
@@ -18,7 +19,7 @@ from pagerace.mm.swap import folio_put
 
 def truncate_setsize(mapping: address_space) -> None:
     """truncate_setsize(), to length 0: faults fail from now on, and all pages go."""
-    mapping.truncated = True  # i_size_write()
+    i_size_write(mapping, 0)
     truncate_pagecache(mapping)
 
 

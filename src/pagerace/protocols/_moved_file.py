@@ -52,6 +52,7 @@ def setup() -> None:
     init_rwsem(mm.mmap_lock, LockClass.MMAP_LOCK)
     init_rwsem(mapping.i_mmap_rwsem, LockClass.I_MMAP_RWSEM)
     make_page_tables(mm)
+    mapping.i_size = OLD + 1
     mmap_region(mm, mapping, OLD, OLD + 1)
     if Moved.new_vma_first:
         mapping.i_mmap[1] = mapping.i_mmap[0]

@@ -107,6 +107,7 @@ def setup() -> None:
     init_rwsem(mm.mmap_lock, LockClass.MMAP_LOCK)
     init_rwsem(mapping.i_mmap_rwsem, LockClass.I_MMAP_RWSEM)
     make_page_tables(mm)
+    mapping.i_size = Machine.pages
     mmap_region(mm, mapping, 0, Machine.pages)
     for cpu in range(Machine.cpus):
         if cpu != 1:
