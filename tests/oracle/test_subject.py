@@ -1,0 +1,184 @@
+"""Processes that are driven: nothing is left of them, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pagerace.oracle import image
+from pagerace.oracle.kernel import Kernel
+from pagerace.oracle.program import (
+    WINDOW_START,
+    CannotJudge,
+    File,
+    Fork,
+    Load,
+    Mmap,
+    Program,
+)
+from pagerace.oracle.subject import Fault, Gone, Nursery
+
+_PAUSE, _GETPID = 34, 39
+
+
+@pytest.fixture
+def nursery(kernel: Kernel):
+    made = Nursery(2, 10.0, None)
+    yield made
+    made.close()
+
+
+def is_gone(pid: int) -> bool:
+    """Neither alive nor a zombie of ours."""
+    return not Path(f"/proc/{pid}").exists()
+
+
+def open_files() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+def test_a_subject_has_nothing_but_its_code(nursery: Nursery) -> None:
+    maps = Path(f"/proc/{nursery.subject().pid}/maps").read_text().splitlines()
+    starts = [int(line.split("-")[0], 16) for line in maps if "[vsyscall]" not in line]
+    assert starts == [image.TEXT, image.SCRATCH]
+    assert min(starts) // 4096 > WINDOW_START
+
+
+def test_a_fault_is_told_and_the_subject_lives_on(nursery: Nursery) -> None:
+    subject = nursery.subject()
+    assert subject.load(0x123000) == Fault(signal.SIGSEGV, 1, 0x123000)
+    # Its code is mapped without write permission.
+    assert subject.add(image.TEXT, 1) == Fault(signal.SIGSEGV, 2, image.TEXT)
+    assert subject.syscall(_GETPID) == subject.pid
+
+
+def test_close_leaves_nothing() -> None:
+    before, threads = open_files(), threading.active_count()
+    nursery = Nursery(2, 10.0, None)
+    pids = [nursery.subject().pid, nursery.subject().fork().pid, *nursery.subjects]
+    nursery.close()
+    assert [pid for pid in pids if not is_gone(pid)] == []
+    assert (open_files(), threading.active_count()) == (before, threads)
+
+
+def test_a_program_leaves_nothing(kernel: Kernel, tmp_path: Path) -> None:
+    before = open_files()
+    files = (File("file"), File("memfd"))
+    with Kernel(folder=tmp_path) as judge:
+        inside = open_files()
+        judge.run(Program((Fork(0, 1), Fork(1, 2)), files))
+        assert open_files() == inside
+    assert open_files() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_that_hangs_is_ended(kernel: Kernel) -> None:
+    nursery = Nursery(2, 0.2, None)
+    try:
+        subject = nursery.subject()
+        with pytest.raises(Gone, match=r"it took more than 0.2 s"):
+            subject.syscall(_PAUSE)
+        assert is_gone(subject.pid)
+    finally:
+        nursery.close()
+
+
+def test_a_subject_that_is_killed_is_told_and_the_judge_goes_on(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program((Mmap(0, 0, 1, 1, 0x32), Load(0, 0)))
+    with Kernel(known=kernel.permitted) as judge:
+        nursery = judge._nursery
+        assert nursery is not None
+        first = next(iter(nursery.subjects))
+        make = nursery.subject
+
+        def killed():
+            subject = make()
+            os.kill(subject.pid, signal.SIGKILL)
+            return subject
+
+        with monkeypatch.context() as patch:
+            patch.setattr(nursery, "subject", killed)
+            with pytest.raises(CannotJudge, match="killed from outside, by SIGKILL"):
+                judge.run(program)
+        assert list(nursery.subjects) == [first]
+        assert judge.run(program)[-1].minor == 1
+        # Without its first process it makes another one.
+        os.kill(first, signal.SIGKILL)
+        with pytest.raises(CannotJudge, match="killed from outside, by SIGKILL"):
+            judge.run(program)
+        assert judge.run(program)[-1].minor == 1
+
+
+def test_signals_from_outside_disturb_nothing(nursery: Nursery) -> None:
+    subject = nursery.subject()
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGWINCH):
+        os.kill(subject.pid, number)
+        assert subject.syscall(_GETPID) == subject.pid
+
+
+_DIES = """
+import os, sys, time
+from pagerace.oracle.subject import Nursery
+nursery = Nursery(2, 60.0, None)
+pids = [nursery.subject().pid, *nursery.subjects]
+print(*pids, flush=True)
+if sys.argv[1] == "killed":
+    time.sleep(60)
+nursery.subject().syscall(34)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_survives_this_process(kernel: Kernel, how: signal.Signals) -> None:
+    mode = "killed" if how is signal.SIGKILL else "waiting"
+    with subprocess.Popen(
+        [sys.executable, "-c", _DIES, mode], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        pids = [int(word) for word in process.stdout.readline().split()]
+        assert len(pids) >= 2
+        process.send_signal(how)
+    for _ in range(100):
+        if all(_state(pid) in ("", "Z", "X") for pid in pids):
+            break
+        time.sleep(0.05)
+    assert [_state(pid) for pid in pids if _state(pid) not in ("", "Z", "X")] == []
+
+
+def _state(pid: int) -> str:
+    """As /proc has it; a process whose parent ended is reaped by whoever adopts it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def test_a_judge_belongs_to_its_thread(kernel: Kernel) -> None:
+    found: list[str] = []
+
+    def other() -> None:
+        try:
+            kernel.run(Program(()))
+        except CannotJudge as error:
+            found.append(str(error))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert found == ["a Kernel is used by another thread than the one that made it"]
+
+
+def test_the_affinity_of_this_process_stays(kernel: Kernel) -> None:
+    before = os.sched_getaffinity(0)
+    kernel.run(Program(()))
+    assert os.sched_getaffinity(0) == before
