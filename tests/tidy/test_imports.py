@@ -45,6 +45,7 @@ LAYERS = AUTHORS | ENGINE | TOP
 THIRD_PARTY = {
     "compiler/native": {"llvmlite"},
     "cli/doctor.py": {"llvmlite"},  # to tell its version
+    "oracle/strategy.py": {"hypothesis"},  # for those who test with it; pagerace[diff]
 }
 
 
