@@ -8,6 +8,7 @@ import pytest
 
 from pagerace.compiler import show
 from pagerace.compiler.ir import BOOL, INT, NONE, U64, Scalar
+from pagerace.compiler.memory import Memory
 from pagerace.lang import BitStruct, u5
 from tests.assembly import Assembly, const, family, program
 
@@ -88,8 +89,8 @@ def test_a_function_as_text() -> None:
         (PAGE, 2, "Page 1"),
         (Scalar(2, kind="enum", cls=Color), 1, "GREEN"),
         (Scalar(2, kind="enum", cls=Color), 3, "3"),
-        (Scalar(9, kind="bits", cls=pte), 0, "0"),
-        (Scalar(9, kind="bits", cls=pte), 3 | 1 << 5 | 2 << 7, "pfn 3 present color BLUE"),
+        (Memory().scalar(pte), 0, "0"),
+        (Memory().scalar(pte), 3 | 1 << 5 | 2 << 7, "pfn 3 present color BLUE"),
     ],
 )
 def test_a_value_as_text(scalar: Scalar, bits: int, text: str) -> None:

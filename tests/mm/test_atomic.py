@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pagerace.lang.structures import KernelPythonError
+from pagerace.machine.memory import count_t
 from pagerace.mm.atomic import (
-    COUNTER_MAX,
     atomic_cmpxchg,
     atomic_dec_and_test,
     atomic_inc,
@@ -41,6 +41,6 @@ def test_a_counter_below_zero_is_reported() -> None:
 
 def test_a_counter_that_is_too_large_is_reported() -> None:
     v = atomic_t()
-    atomic_set(v, COUNTER_MAX)
+    atomic_set(v, count_t(-1))
     with pytest.raises(KernelPythonError, match="counter-overflow"):
         atomic_inc(v)

@@ -135,6 +135,8 @@ class Builder:
         result = BOOL if operation.result == "bool" else to
         result = first if operation.result == "same" else result
         assert result is not None, name
+        if result.bits == 0:
+            return Const(0, result)
         values = [arg.value for arg in args if isinstance(arg, Const)]
         if len(values) == len(args):
             return Const(ops.wrap(result, operation.meaning(first, *values)), result)
@@ -251,6 +253,8 @@ class Builder:
     def load(self, node: ast.AST, place: Place, access: ir.Access = "plain") -> Operand:
         """The value of a cell."""
         family = place.leaf.family
+        if family.type.bits == 0:  # it has no storage
+            return nothing(family.type)
 
         def body() -> Operand:
             destination = self.register(family.type)
@@ -264,6 +268,8 @@ class Builder:
     ) -> None:
         """Write a cell; from now on the family is one that is written."""
         family = place.leaf.family
+        if family.type.bits == 0:
+            return
         family.written = True
 
         def body() -> None:
@@ -280,6 +286,11 @@ class Builder:
         wide = self.op(node, "convert", base, to=scalar)
         product = self.op(node, "mul", wide, Const(length, scalar))
         return self.op(node, "add", product, self.op(node, "convert", element, to=scalar))
+
+
+def nothing(scalar: Scalar) -> Const:
+    """The only value of a type that has no bits."""
+    return Const(0, BOOL if scalar.kind == "bool" else scalar)
 
 
 def _is(operand: Operand, value: int) -> bool:

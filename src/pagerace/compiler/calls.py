@@ -140,6 +140,8 @@ class Calls(Expressions):
             else:
                 loaded = self.as_operand(keyword.value, given, scalar)
                 part = self.convert(keyword.value, loaded, scalar)
+            if scalar.bits == 0:
+                continue
             mask = ((1 << scalar.bits) - 1) << start
             wide = self.op(
                 node, "convert", self.op(node, "convert", part, to=Scalar(scalar.bits)), to=raw

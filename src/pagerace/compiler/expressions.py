@@ -18,8 +18,9 @@ from pagerace.compiler.builder import (
     Skip,
     Static,
     Value,
+    nothing,
 )
-from pagerace.compiler.ir import BOOL, Const, Operand, Reg, Scalar
+from pagerace.compiler.ir import BOOL, NONE, Const, Operand, Reg, Scalar
 from pagerace.compiler.kinds import (
     describe,
     did_you_mean,
@@ -112,7 +113,7 @@ class Expressions(Operators):
             known = self.variables[node.id]
             if isinstance(known, Poison):
                 raise Skip
-            return known
+            return known if not has_no_bits(known) else nothing(known.type)
         if node.id in self.globals:
             return self.static(node, self.globals[node.id])
         if hasattr(builtins, node.id):
@@ -227,6 +228,8 @@ class Expressions(Operators):
                 help=did_you_mean(name, list(fields)),
             )
         start, scalar = fields[name]
+        if scalar.bits == 0:
+            return nothing(scalar)
         raw = Scalar(value.type.bits)
         shifted = self.op(
             node, "shr", self.op(node, "convert", value, to=raw), Const(start, raw)
@@ -404,6 +407,11 @@ class Expressions(Operators):
         rest = ast.Compare(stand_in, node.ops[1:], node.comparators[1:])
         parts: list[ast.expr] = [ast.copy_location(p, node) for p in (first, rest)]
         return self._boolop(ast.copy_location(ast.BoolOp(ast.And(), parts), node))
+
+
+def has_no_bits(value: Value) -> TypeGuard[Const | Reg]:
+    """Is its type one that holds nothing but 0 (see lang/widths.py)?"""
+    return isinstance(value, (Const, Reg)) and value.type.bits == 0 and value.type != NONE
 
 
 def is_pointer(value: Value) -> TypeGuard[Const | Reg]:

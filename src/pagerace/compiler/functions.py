@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pagerace.compiler import ir
-from pagerace.compiler.builder import Static, Value
+from pagerace.compiler.builder import Static, Value, nothing
 from pagerace.compiler.calls import Calls
 from pagerace.compiler.diagnostic import Diagnostic
 from pagerace.compiler.ir import NONE, Const, Operand, Scalar, Where
@@ -261,6 +261,8 @@ class Functions(Loops, Calls):
         values = [value for _, value in scope.returns if value is not None]
         if not values:
             return Static(None) if result == NONE else Const(0, result)
+        if result.bits == 0:
+            return nothing(result)
         if len(values) == 1 or all(v == values[0] and isinstance(v, Const) for v in values):
             return values[0]
         merged = self.register(may_be_none(result))
@@ -292,6 +294,8 @@ class Functions(Loops, Calls):
     ) -> Value:
         if not function.__dict__.get("external"):
             self.wanted[function.__name__] = function
-        destination = None if result == NONE else self.register(result)
+        destination = None if result.bits == 0 else self.register(result)
         self.emit(ir.Call(destination, function.__name__, tuple(operands), self.where(node)))
-        return Static(None) if destination is None else destination
+        if destination is None:
+            return Static(None) if result == NONE else nothing(result)
+        return destination

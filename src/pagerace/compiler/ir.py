@@ -20,7 +20,8 @@ from typing import Literal, TypeAlias
 class Scalar:
     """The type of a value.  ``cls`` is the enum, bit struct or structure it is of.
 
-    A pointer (only in direct code) has ``element``, the type that it points to.
+    A pointer (only in direct code) has ``element``, the type that it points to; a bit
+    struct has ``fields``, from bit 0 upward.
     """
 
     bits: int
@@ -29,6 +30,7 @@ class Scalar:
     cls: type | None = None
     nullable: bool = False
     element: Scalar | None = None
+    fields: tuple[tuple[str, Scalar], ...] = field(default=(), compare=False, repr=False)
 
     def __hash__(self) -> int:
         return self.bits  # the rest seldom tells more, and takes longer

@@ -11,7 +11,7 @@ from typing import Any
 
 from pagerace.compiler import ir
 from pagerace.compiler.builder import Literal, Place, Skip, Static, Value
-from pagerace.compiler.expressions import Poison, is_pointer
+from pagerace.compiler.expressions import Poison, has_no_bits, is_pointer
 from pagerace.compiler.functions import Functions
 from pagerace.compiler.ir import INT, NONE, Const, Operand, Reg, Scalar
 from pagerace.compiler.kinds import describe, is_plain
@@ -200,6 +200,9 @@ class Lowerer(Functions):
             self.fail(node, "unsupported-expression", "there is no such operator")
         if isinstance(node.target, ast.Name):
             known = self.value(node.target)
+            if has_no_bits(known):
+                self.operand(node.value)
+                return
             if not isinstance(known, Reg) or not self.code.names[known.number]:
                 self.fail(node, "unknown-name", f"{node.target.id!r} has no value yet")
             result = self.arithmetic(node, name, known, self.value(node.value))

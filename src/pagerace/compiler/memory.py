@@ -32,6 +32,7 @@ from pagerace.lang.structures import (
     is_reference,
     resolve_length,
 )
+from pagerace.lang.widths import FlagInt, WidthError
 
 WORD_BITS = 64
 
@@ -113,16 +114,26 @@ class Memory:
             return None
         if not isinstance(hint, type):
             return None
+        if issubclass(hint, FlagInt):
+            return Scalar(hint.bits, kind="bool")
         if issubclass(hint, SizedInt):
             return Scalar(hint.bits, hint.signed)
         if issubclass(hint, enum.Enum):
             return Scalar(max(1, (len(hint) - 1).bit_length()), kind="enum", cls=hint)
         if issubclass(hint, BitStruct):
-            fields = self.bit_fields(hint)
-            return Scalar(sum(t.bits for _, t in fields.values()), kind="bits", cls=hint)
+            parts = tuple((name, t) for name, (_, t) in self.bit_fields(hint).items())
+            total = sum(t.bits for _, t in parts)
+            return Scalar(total, kind="bits", cls=hint, fields=parts)
         if issubclass(hint, Struct):
             return self.reference(hint, False)
         return None
+
+    def _field(self, cls: type, name: str, hint: Any) -> Scalar | None:
+        """The value type of a field.  Raises FieldError where no machine has its width."""
+        try:
+            return self.scalar(hint)
+        except WidthError as error:
+            raise FieldError(cls, name, str(error)) from None
 
     def reference(self, cls: type[Struct], nullable: bool) -> Scalar:
         """The type of a reference to ``cls``: wide enough for None and every object."""
@@ -136,7 +147,7 @@ class Memory:
             fields: dict[str, tuple[int, Scalar]] = {}
             start = 0
             for name, hint in field_types(cls).items():
-                scalar = self.scalar(hint)
+                scalar = self._field(cls, name, hint)
                 if scalar is None:
                     raise FieldError(cls, name, "this is not an integer, a bool or an enum")
                 fields[name] = (start, may_be_none(scalar))
@@ -274,7 +285,7 @@ class Memory:
                 continue
             default = cls.__dict__.get(name)
             lengths, element = lengths_of(cls, name, hint)
-            scalar = self.scalar(element)
+            scalar = self._field(cls, name, element)
             if scalar is None:
                 raise FieldError(cls, name, "no value of shared memory has this type")
             names = _element_names(structure.names, name, lengths)

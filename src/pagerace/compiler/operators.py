@@ -91,6 +91,8 @@ class Operators(Builder):
         """A literal in the type that its context wants; it must fit."""
         if want.kind not in ("int", "bool"):
             self.fail(node, "type-mismatch", f"{value} is not {describe(want)}")
+        if want.bits == 0:
+            return Const(0, want)  # a type of no bits takes everything and keeps nothing
         if is_plain(want):
             want = plain(min(value, 0), max(value, 0)) if want != INT else want
         lowest, highest = limits(want)
@@ -109,6 +111,8 @@ class Operators(Builder):
         have = value.type
         if have == want:
             return value
+        if want.bits == 0 and {want.kind, have.kind} <= {"int", "bool"}:
+            return Const(0, want)
         if want.kind == have.kind == "ref":
             if have.cls is None or have.cls is want.cls:
                 # Whether it is None is checked where the reference is followed.

@@ -13,15 +13,13 @@ An example:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, cast
 
 from pagerace.compiler import ir, ops
 from pagerace.compiler.footprint import Cells
-from pagerace.compiler.ir import BOOL, Code, Operand, Program, Reg, Scalar, Where
-from pagerace.lang.integers import SizedInt
-from pagerace.lang.structures import field_types
+from pagerace.compiler.ir import Code, Operand, Program, Reg, Scalar, Where
 
 Objects = Mapping[str, Sequence[str]]
 
@@ -188,7 +186,7 @@ def value(scalar: Scalar, bits: int, objects: Objects | None = None) -> str:
         members = list(cast("type[Enum]", scalar.cls))
         return members[bits].name if bits < len(members) else str(bits)
     if scalar.kind == "bits" and scalar.cls is not None:
-        return _fields(scalar.cls, bits) or hex(bits)
+        return _fields(scalar, bits) or hex(bits)
     number = ops.signed_value(scalar, bits)
     return str(number) if number < _HEXADECIMAL_FROM else hex(number)
 
@@ -228,42 +226,20 @@ def _object(scalar: Scalar, bits: int, objects: Objects) -> str:
     return names[bits - 1] if bits <= len(names) else f"{structure} {bits - 1}"
 
 
-def _fields(cls: type, bits: int) -> str:
+def _fields(scalar: Scalar, bits: int) -> str:
     """``pfn 1 present writable``: numbers with their names, flags where they are set.
 
-    A value with no bit set is ``0``; one that holds what this cannot read, nothing.
+    A value with no bit set is ``0``.
     """
     if bits == 0:
         return "0"
     words: list[str] = []
     start = 0
-    for name, scalar in _field_scalars(cls):
-        if scalar is None:
-            return ""
-        part = bits >> start & ((1 << scalar.bits) - 1)
-        start += scalar.bits
-        if scalar.kind != "bool":
-            words.append(f"{name} {value(scalar, part)}")
+    for name, part_type in scalar.fields:
+        part = bits >> start & ((1 << part_type.bits) - 1)
+        start += part_type.bits
+        if part_type.kind != "bool" and part_type.bits > 0:
+            words.append(f"{name} {value(part_type, part)}")
         elif part:
             words.append(name)
     return " ".join(words)
-
-
-def _field_scalars(cls: type) -> Iterator[tuple[str, Scalar | None]]:
-    """The fields of a bit struct from bit 0 upward, with None for a type not known here."""
-    for name, hint in field_types(cls).items():
-        yield name, _scalar(hint)
-
-
-def _scalar(hint: Any) -> Scalar | None:
-    if hint is bool:
-        return BOOL
-    if hint is int:
-        return ir.INT
-    if not isinstance(hint, type):
-        return None
-    if issubclass(hint, SizedInt):
-        return Scalar(hint.bits, hint.signed)
-    if issubclass(hint, Enum):
-        return Scalar(max(1, (len(hint) - 1).bit_length()), kind="enum", cls=hint)
-    return None

@@ -46,6 +46,7 @@ from pagerace.lang.structures import (
     per_thread,
     pool,
 )
+from pagerace.lang.widths import only_if, sized
 
 __all__ = [
     "Array",
@@ -68,9 +69,11 @@ __all__ = [
     "force",
     "lock_order",
     "mutant",
+    "only_if",
     "per_thread",
     "pool",
     "protocol",
+    "sized",
     "smp_load_acquire",
     "smp_mb",
     "smp_processor_id",

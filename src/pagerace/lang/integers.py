@@ -57,7 +57,8 @@ class SizedInt(int):
 def _common(left: SizedInt, right: int) -> type[SizedInt]:
     if not isinstance(right, SizedInt) or right.yields:
         return type(left)
-    return type(right) if left.yields or right.bits > left.bits else type(left)
+    a, b = type(left), type(right)  # a width may be known to the type alone: see widths.py
+    return b if a.yields or b.bits > a.bits else a
 
 
 def _operators(name: str) -> None:

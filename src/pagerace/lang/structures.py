@@ -95,9 +95,15 @@ def field_types(cls: type) -> dict[str, Any]:
         )
         for name, hint in hints.items():
             if typing.get_origin(hint) is not ClassVar and not name.startswith("__"):
-                fields[name] = hint
+                fields[name] = _type_in(hint)
     cls._field_types = fields
     return fields
+
+
+def _type_in(hint: Any) -> Any:
+    """The type that a mark in ``Annotated[...]`` puts in the place of an annotation."""
+    marks = getattr(hint, "__metadata__", ())
+    return next((mark.type for mark in marks if hasattr(mark, "type")), hint)
 
 
 def is_reference(hint: Any) -> bool:
@@ -436,6 +442,22 @@ class Config(metaclass=ConfigMeta):
 
     def __hash__(self) -> int:
         return hash(repr(self))
+
+
+def bound_now() -> Any:
+    """What stands for the parameters bound at this moment: another object for others."""
+    return _bound
+
+
+@contextlib.contextmanager
+def unrecorded() -> Generator[dict[tuple[type, str], Any]]:
+    """Let parameters be read without ``bound`` hearing of it; gives those that are."""
+    global _read
+    saved, _read = _read, {}
+    try:
+        yield _read
+    finally:
+        _read = saved
 
 
 @contextlib.contextmanager

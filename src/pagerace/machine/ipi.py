@@ -8,11 +8,12 @@ TRUSTED.
 
 from __future__ import annotations
 
-from pagerace.lang import smp_processor_id, u3, wait_until
+from pagerace.lang import smp_processor_id, wait_until
 from pagerace.machine.cpu import cpus, processor, runs
+from pagerace.machine.memory import cpu_t
 
 
-def send_ipi(target: u3) -> None:
+def send_ipi(target: cpu_t) -> None:
     """Ask ``target`` to interrupt what it does."""
     cpus[target].request[smp_processor_id()] = True
 
@@ -26,11 +27,11 @@ def answered() -> bool:
     return done
 
 
-def wait_for_interrupt(cpu: processor, sender: u3) -> None:
+def wait_for_interrupt(cpu: processor, sender: cpu_t) -> None:
     """On the target: the moment at which a request of ``sender`` is delivered."""
     wait_until(runs(cpu) and not cpu.interrupts_off and cpu.request[sender])
 
 
-def answer(cpu: processor, sender: u3) -> None:
+def answer(cpu: processor, sender: cpu_t) -> None:
     """On the target: let the sender go on."""
     cpu.request[sender] = False

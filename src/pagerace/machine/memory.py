@@ -8,17 +8,10 @@ its n-th store; a store that would be lost is a version that no longer exists.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from pagerace.lang import Array, Config, Pool, Struct, array, atomic, pool, u2, u3, u4
+from pagerace.lang import Array, Config, Pool, Struct, array, atomic, pool, sized
 from pagerace.machine.arch import Arch
-
-# `unsigned long` of the kernel: a virtual address, counted in pages.
-ulong: TypeAlias = u4
-# A page frame number.
-pfn_t: TypeAlias = u2
-# What a page or a block holds.
-version_t: TypeAlias = u3
 
 PAGE_SIZE = 1
 
@@ -29,6 +22,11 @@ class Machine(Config):
     ``levels``: of page tables, 1 to 5; ``entries``: in each table above those of PTEs,
     which share the pages equally.  ``paravirtual``: the CPUs are virtual, and the host takes
     them away (machine/vcpu.py).
+
+    The widths are as small as a check wants them: ``address_bits`` of a page's number,
+    ``frame_bits`` of a frame's, ``version_bits`` of a content, ``count_bits`` of the kernel's
+    counters.  ``full_size``: nothing runs but one interleaving, over memory as large as a
+    machine's; then what these do not size is wide enough for any machine.
     """
 
     arch: Arch = Arch.X86_64
@@ -38,6 +36,32 @@ class Machine(Config):
     cpus: int = 3
     pages: int = 1
     frames: int = 1
+    address_bits: int = 4
+    frame_bits: int = 2
+    version_bits: int = 3
+    count_bits: int = 3
+    full_size: bool = False
+
+
+# `unsigned long` of the kernel: a virtual address, counted in pages.  pfn_t: the number of
+# a page frame.  version_t: what a page or a block holds.  count_t: how many of something.
+# cpu_t: the number of a CPU.  cpumask_t: a set of CPUs.  nr_t: a number that stays small.
+if TYPE_CHECKING:
+    ulong: TypeAlias = int
+    pfn_t: TypeAlias = int
+    version_t: TypeAlias = int
+    count_t: TypeAlias = int
+    cpu_t: TypeAlias = int
+    cpumask_t: TypeAlias = int
+    nr_t: TypeAlias = int
+else:
+    ulong = sized("ulong", lambda: Machine.address_bits)
+    pfn_t = sized("pfn_t", lambda: Machine.frame_bits)
+    version_t = sized("version_t", lambda: Machine.version_bits)
+    count_t = sized("count_t", lambda: Machine.count_bits)
+    cpu_t = sized("cpu_t", lambda: 6 if Machine.full_size else 3)
+    cpumask_t = sized("cpumask_t", lambda: 64 if Machine.full_size else 8)
+    nr_t = sized("nr_t", lambda: 32 if Machine.full_size else 2)
 
 
 class page_frame(Struct):

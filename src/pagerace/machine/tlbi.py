@@ -9,13 +9,13 @@ TRUSTED.
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, choose, smp_processor_id, u3, u7, wait_until
+from pagerace.lang import atomic, choose, smp_processor_id, u7, wait_until
 from pagerace.machine.cpu import cpus, has_tables
-from pagerace.machine.memory import Machine, ulong
+from pagerace.machine.memory import Machine, cpu_t, ulong
 from pagerace.machine.tlb import invlpg
 
 
-def pending_of(sender: u3, address: ulong) -> u7:
+def pending_of(sender: cpu_t, address: ulong) -> u7:
     """Where in ``invalidate`` a CPU finds what ``sender`` has told it of a page."""
     return u7(sender) * Machine.pages + address
 
@@ -26,7 +26,7 @@ def tlbi_vale1is(address: ulong) -> None:
     One that has no user space has nothing to forget.  For this CPU it is done at once:
     it executes no user code before it has waited.
     """
-    this_cpu = u3(smp_processor_id())
+    this_cpu = cpu_t(smp_processor_id())
     with atomic():
         for cpu in range(Machine.cpus):
             if cpu == this_cpu:
@@ -41,7 +41,7 @@ def dsb_ishst() -> None:
 
 def dsb_ish() -> None:
     """DSB ISH: wait until all CPUs have forgotten what this one broadcast."""
-    this_cpu = u3(smp_processor_id())
+    this_cpu = cpu_t(smp_processor_id())
     with atomic():
         done = True
         for cpu in cpus:
@@ -56,7 +56,7 @@ def receive_tlbi() -> None:
     cpu = cpus[smp_processor_id()]
     while True:
         with atomic():
-            sender: u3 = choose(Machine.cpus)
+            sender: cpu_t = choose(Machine.cpus)
             address: ulong = choose(Machine.pages)
             wait_until(cpu.invalidate[pending_of(sender, address)])
             invlpg(cpu, address)

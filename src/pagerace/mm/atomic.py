@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from pagerace.lang import READ_ONCE, WRITE_ONCE, Struct, atomic, bug_on, u3
-
-COUNTER_MAX = 7
+from pagerace.lang import READ_ONCE, WRITE_ONCE, Struct, atomic, bug_on
+from pagerace.machine.memory import count_t
 
 
 class atomic_t(Struct):
     """A counter that changes in one locked step.  It never goes below zero here."""
 
-    counter: u3
+    counter: count_t
 
 
-def atomic_read(v: atomic_t) -> u3:
+def atomic_read(v: atomic_t) -> count_t:
     """atomic_read(): one load."""
     return READ_ONCE(v.counter)
 
 
-def atomic_set(v: atomic_t, i: u3) -> None:
+def atomic_set(v: atomic_t, i: count_t) -> None:
     """atomic_set(): one store."""
     WRITE_ONCE(v.counter, i)
 
@@ -26,7 +25,7 @@ def atomic_set(v: atomic_t, i: u3) -> None:
 def atomic_inc(v: atomic_t) -> None:
     """atomic_inc()."""
     with atomic():
-        bug_on(v.counter == COUNTER_MAX, "counter-overflow")
+        bug_on(v.counter == count_t(-1), "counter-overflow")
         v.counter += 1
 
 
@@ -42,14 +41,14 @@ def atomic_dec_and_test(v: atomic_t) -> bool:
 def atomic_inc_not_zero(v: atomic_t) -> bool:
     """atomic_inc_not_zero(): False, and nothing done, if it is zero."""
     with atomic():
-        bug_on(v.counter == COUNTER_MAX, "counter-overflow")
+        bug_on(v.counter == count_t(-1), "counter-overflow")
         taken = v.counter != 0
         if taken:
             v.counter += 1
     return taken
 
 
-def atomic_cmpxchg(v: atomic_t, old: u3, new: u3) -> u3:
+def atomic_cmpxchg(v: atomic_t, old: count_t, new: count_t) -> count_t:
     """atomic_cmpxchg(): what it held before."""
     with atomic():
         found = v.counter

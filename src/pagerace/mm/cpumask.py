@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pagerace.lang import u3, u8
+from pagerace.machine.memory import cpu_t, cpumask_t
 
 
-def cpumask_of(cpu: u3) -> u8:
+def cpumask_of(cpu: cpu_t) -> cpumask_t:
     """cpumask_of(): the set of one CPU."""
-    return u8(1) << cpu
+    return cpumask_t(1) << cpu
 
 
-def cpumask_test_cpu(cpu: u3, mask: u8) -> bool:
+def cpumask_test_cpu(cpu: cpu_t, mask: cpumask_t) -> bool:
     """cpumask_test_cpu()."""
     return mask & cpumask_of(cpu) != 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pagerace.lang import Array, Config, Struct, array, per_thread, u1, u2
+from pagerace.lang import Array, Config, Struct, array, per_thread, u1
 from pagerace.machine.entry import load_entry_whole, pte_t
 from pagerace.machine.irq import local_irq_restore, local_irq_save
-from pagerace.machine.memory import PAGE_SIZE, Machine, ulong
+from pagerace.machine.memory import PAGE_SIZE, Machine, nr_t, ulong
 from pagerace.machine.pgtable import (
     pte_offset_kernel,
     pte_pfn,
@@ -42,7 +42,7 @@ FOLL_WRITE = 1
 class page_list(Struct):
     """The array ``pages`` of a caller, and how many of it are filled."""
 
-    nr: u2
+    nr: nr_t
     page: Array[folio | None] = array(lambda: Machine.pages)
 
 
@@ -51,7 +51,7 @@ page_lists = per_thread(page_list)
 
 def lockless_pages_from_mm(
     mm: mm_struct, start: ulong, end: ulong, gup_flags: u1, pages: page_list
-) -> u2:
+) -> nr_t:
     """lockless_pages_from_mm(): how many pages were got, each with a reference.
 
     With interrupts off, a TLB flush that interrupts this CPU does not get past it, and

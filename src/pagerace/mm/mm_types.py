@@ -7,15 +7,21 @@ the LRU lists, rss counters, memory cgroups.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, u1, u2, u3, u8
-from pagerace.machine.memory import Machine, pfn_t, ulong
+from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, sized, u1, u2
+from pagerace.machine.memory import Machine, cpumask_t, pfn_t, ulong
 from pagerace.machine.pgtable import entries_to_the, page_table, pte_slot, pte_t
 from pagerace.machine.tables import upper_table
 from pagerace.mm.atomic import atomic_t
 from pagerace.mm.rwsem import rw_semaphore
 from pagerace.mm.spinlock import spinlock_t
+
+# How many flushes an mm has asked for.
+if TYPE_CHECKING:
+    tlb_gen_t: TypeAlias = int
+else:
+    tlb_gen_t = sized("tlb_gen_t", lambda: 64 if Machine.full_size else 3)
 
 # vm_fault_t: how a fault ended.  0: the access is tried again.
 vm_fault_t: TypeAlias = u2
@@ -110,7 +116,7 @@ class mm_context_t(Struct):
     """
 
     flush_mm: bool
-    tlb_gen: u3
+    tlb_gen: tlb_gen_t
 
 
 class mm_struct(Struct):
@@ -123,7 +129,7 @@ class mm_struct(Struct):
     pgd: upper_table | None = None
     pmd: pmd_t
     context: mm_context_t
-    cpu_bitmap: u8
+    cpu_bitmap: cpumask_t
     mmap_lock: rw_semaphore
     mm_mt: Array[vm_area_struct | None] = array(lambda: Mm.vmas)
     tlb_flush_pending: atomic_t

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pagerace.lang import Array, BitStruct, Config, Ref, Struct, array, per_thread, u2
+from pagerace.lang import Array, BitStruct, Config, Ref, Struct, array, per_thread
 from pagerace.machine.arch import Arch
-from pagerace.machine.memory import PAGE_SIZE, Machine, pfn_t, ulong
+from pagerace.machine.memory import PAGE_SIZE, Machine, nr_t, pfn_t, ulong
 from pagerace.mm.mm_inline import (
     FlushPending,
     Pending,
@@ -109,7 +109,7 @@ class encoded_page(BitStruct):
 class mmu_gather_batch(Struct):
     """struct mmu_gather_batch: pages whose references are to be dropped."""
 
-    nr: u2
+    nr: nr_t
     encoded_pages: Array[encoded_page] = array(lambda: MmuGather.bundle)
 
 
@@ -127,7 +127,7 @@ class mmu_gather(Struct):
     fullmm: bool
     cleared_ptes: bool
     delayed_rmap: bool
-    active: u2
+    active: nr_t
     table: pmd_t | None = None
     batch: Array[mmu_gather_batch] = array(lambda: MmuGather.batches)
 
@@ -251,7 +251,7 @@ def tlb_flush_rmaps(tlb: mmu_gather, vma: vm_area_struct) -> None:
     tlb.delayed_rmap = False
 
 
-def tlb_flush_rmap_batch(tlb: mmu_gather, number: u2, vma: vm_area_struct) -> None:
+def tlb_flush_rmap_batch(tlb: mmu_gather, number: nr_t, vma: vm_area_struct) -> None:
     """tlb_flush_rmap_batch(), of batch ``number``."""
     batch = tlb.batch[number]
     for i in range(batch.nr):
@@ -283,7 +283,7 @@ def tlb_batch_pages_flush(tlb: mmu_gather) -> None:
     tlb.active = 0
 
 
-def clean_and_free_pages_and_swap_cache(batch: mmu_gather_batch, number: u2) -> None:
+def clean_and_free_pages_and_swap_cache(batch: mmu_gather_batch, number: nr_t) -> None:
     """The RFCs: what the flags ask for is done once the TLBs are flushed, with no lock."""
     for i in range(batch.nr):
         enc = batch.encoded_pages[i]

@@ -6,8 +6,8 @@ no part of a state where none does.
 
 from __future__ import annotations
 
-from pagerace.lang import Array, Config, Struct, array, atomic, u2, u3
-from pagerace.machine.memory import Machine, pfn_t, ulong
+from pagerace.lang import Array, Config, Struct, array, atomic
+from pagerace.machine.memory import Machine, count_t, nr_t, pfn_t, ulong
 
 BATCHES_MAX = 4  # MmuGather.batches may not be more where delayed rmaps are noted
 
@@ -27,8 +27,8 @@ class gather_notes(Struct):
     ``idle_break``: zap_pte_range() has dropped the PTL without having cleared an entry.
     """
 
-    delayed: Array[u3] = array(lambda: Machine.frames)
-    in_batch: Array[u3] = array(BATCHES_MAX)
+    delayed: Array[count_t] = array(lambda: Machine.frames)
+    in_batch: Array[count_t] = array(BATCHES_MAX)
     idle_break: bool
     unflushed: Array[bool] = array(lambda: Machine.pages)
 
@@ -36,7 +36,7 @@ class gather_notes(Struct):
 notes = gather_notes()
 
 
-def note_delayed(pfn: pfn_t, batch: u2) -> None:
+def note_delayed(pfn: pfn_t, batch: nr_t) -> None:
     """A page was queued and its rmap kept."""
     if Notes.delayed:
         with atomic():
@@ -44,7 +44,7 @@ def note_delayed(pfn: pfn_t, batch: u2) -> None:
             notes.in_batch[batch] += 1
 
 
-def note_undelayed(pfn: pfn_t, batch: u2) -> None:
+def note_undelayed(pfn: pfn_t, batch: nr_t) -> None:
     """Its rmap goes now.  Twice for one page is an error of its own: it wraps."""
     if Notes.delayed:
         with atomic():

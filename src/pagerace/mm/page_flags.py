@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from pagerace.lang import READ_ONCE, atomic, u3
+from pagerace.lang import READ_ONCE, atomic
+from pagerace.machine.memory import count_t
 from pagerace.mm.atomic import (
     atomic_cmpxchg,
     atomic_dec_and_test,
@@ -39,7 +40,7 @@ def folio_test_clear_dirty(folio: folio) -> bool:
     return dirty
 
 
-def folio_mapcount(folio: folio) -> u3:
+def folio_mapcount(folio: folio) -> count_t:
     """folio_mapcount() of include/linux/mm.h."""
     return atomic_read(folio._mapcount)
 
@@ -59,7 +60,7 @@ def mapcount_dec(folio: folio) -> None:
     atomic_dec_and_test(folio._mapcount)
 
 
-def folio_ref_count(folio: folio) -> u3:
+def folio_ref_count(folio: folio) -> count_t:
     """folio_ref_count() of include/linux/page_ref.h."""
     return atomic_read(folio._refcount)
 
@@ -79,11 +80,11 @@ def folio_put_testzero(folio: folio) -> bool:
     return atomic_dec_and_test(folio._refcount)
 
 
-def folio_ref_freeze(folio: folio, count: u3) -> bool:
+def folio_ref_freeze(folio: folio, count: count_t) -> bool:
     """folio_ref_freeze() of include/linux/page_ref.h: take all references, or none."""
     return atomic_cmpxchg(folio._refcount, count, 0) == count
 
 
-def folio_ref_unfreeze(folio: folio, count: u3) -> None:
+def folio_ref_unfreeze(folio: folio, count: count_t) -> None:
     """folio_ref_unfreeze() of include/linux/page_ref.h."""
     atomic_set(folio._refcount, count)

@@ -6,9 +6,8 @@ and only the lowest of the levels that are folded into each other can be none.
 
 from __future__ import annotations
 
-from pagerace.lang import u3
 from pagerace.machine.cpu import cpus
-from pagerace.machine.memory import Machine, ulong
+from pagerace.machine.memory import Machine, cpu_t, ulong
 from pagerace.machine.pgtable import page_table, ptrs_per_pte
 from pagerace.machine.tables import (
     index_at,
@@ -118,7 +117,7 @@ def pmd_addr_end(address: ulong, end: ulong) -> ulong:
     return end
 
 
-def load_new_mm_cr3(number: u3, mm: mm_struct) -> None:
+def load_new_mm_cr3(number: cpu_t, mm: mm_struct) -> None:
     """load_new_mm_cr3() of arch/x86/mm/tlb.c: a CPU runs on the tables of ``mm``."""
     cpu = cpus[number]
     cpu_tlbstate[number].loaded_mm = mm

@@ -13,19 +13,17 @@ from pagerace.lang import (
     bug_on,
     pool,
     smp_processor_id,
-    u2,
-    u3,
     wait_until,
 )
 from pagerace.machine.cpu import cpus
-from pagerace.machine.memory import Machine
+from pagerace.machine.memory import Machine, cpu_t, nr_t
 from pagerace.mm.sched import might_sleep, preempt_disable, preempt_enable
 
 
 class rcu_data(Struct):
     """What RCU knows of a CPU.  ``nesting``: read-side sections that it is in."""
 
-    nesting: u2
+    nesting: nr_t
 
 
 # One for each CPU.
@@ -47,7 +45,7 @@ def rcu_read_unlock() -> None:
     preempt_enable()
 
 
-def rcu_is_quiescent(cpu: u3) -> bool:
+def rcu_is_quiescent(cpu: cpu_t) -> bool:
     """Is the CPU outside all readers at this moment?"""
     return rcu_data_of[cpu].nesting == 0 and not cpus[cpu].interrupts_off
 

@@ -6,7 +6,8 @@ the VMAs of the file could find anything.
 
 from __future__ import annotations
 
-from pagerace.lang import Config, u2
+from pagerace.lang import Config
+from pagerace.machine.memory import nr_t
 from pagerace.machine.pgtable import (
     pte_dirty,
     pte_mkclean,
@@ -50,7 +51,7 @@ def page_zap_pte_rmap(page: folio) -> None:
     mapcount_dec(page_folio(page))
 
 
-def folio_mkclean(folio: folio) -> u2:
+def folio_mkclean(folio: folio) -> nr_t:
     """folio_mkclean(): clean and write-protect every PTE of the folio; how many it was.
 
     A folio without rmap is not looked for: no PTL is taken, and no zapper waited for.
@@ -63,9 +64,9 @@ def folio_mkclean(folio: folio) -> u2:
     return rmap_walk_file(folio)
 
 
-def rmap_walk_file(folio: folio) -> u2:
+def rmap_walk_file(folio: folio) -> nr_t:
     """rmap_walk_file(), with page_mkclean_one() as its ->rmap_one()."""
-    cleaned: u2 = 0
+    cleaned: nr_t = 0
     mapping = folio.mapping
     if mapping is None:
         return 0
@@ -77,9 +78,9 @@ def rmap_walk_file(folio: folio) -> u2:
     return cleaned
 
 
-def page_mkclean_one(folio: folio, vma: vm_area_struct) -> u2:
+def page_mkclean_one(folio: folio, vma: vm_area_struct) -> nr_t:
     """page_mkclean_one() with page_vma_mkclean_one(): the PTEs of one VMA."""
-    cleaned: u2 = 0
+    cleaned: nr_t = 0
     pvmw = walks.current
     pvmw.pfn = page_to_pfn(folio)
     pvmw.vma = vma

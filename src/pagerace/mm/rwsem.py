@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pagerace.lang import Struct, atomic, u2, wait_until
+from pagerace.lang import Struct, atomic, wait_until
+from pagerace.machine.memory import nr_t
 from pagerace.mm.lockdep import LockClass, lock_acquire, lock_release, lockdep_map
 from pagerace.mm.sched import might_sleep
 
@@ -10,7 +11,7 @@ from pagerace.mm.sched import might_sleep
 class rw_semaphore(Struct):
     """Many readers or one writer.  A waiter sleeps."""
 
-    readers: u2
+    readers: nr_t
     writer: bool
     dep_map: lockdep_map
 

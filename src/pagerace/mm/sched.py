@@ -13,13 +13,12 @@ from pagerace.lang import (
     pool,
     smp_processor_id,
     thread_index,
-    u2,
     u8,
     wait_until,
 )
 from pagerace.machine.cpu import cpus
 from pagerace.machine.irq import irqs_disabled
-from pagerace.machine.memory import Machine
+from pagerace.machine.memory import Machine, nr_t
 
 
 class Sched(Config):
@@ -50,7 +49,7 @@ class task_struct(Struct):
     ``held_locks``: lockdep's, one bit for each class of lock.
     """
 
-    preempt_count: u2
+    preempt_count: nr_t
     held_locks: u8
 
 
@@ -60,7 +59,7 @@ class rq(Struct):
     ``curr``: the thread that runs.  ``preempt_off``: its preempt_count is not 0.
     """
 
-    curr: u2
+    curr: nr_t
     preempt_off: bool
 
 
@@ -123,7 +122,7 @@ def preempt_schedule_irq() -> None:
     """
     while True:
         with atomic():
-            following: u2 = u2(choose(Sched.tasks))
+            following: nr_t = nr_t(choose(Sched.tasks))
             wait_until(not runqueue.preempt_off and not cpus[0].interrupts_off)
             wait_until(following != runqueue.curr)
             runqueue.curr = following

@@ -13,13 +13,11 @@ from pagerace.lang import (
     bug_on,
     pool,
     smp_processor_id,
-    u3,
-    u8,
     wait_until,
 )
 from pagerace.machine.ipi import answered, send_ipi
 from pagerace.machine.irq import irqs_disabled
-from pagerace.machine.memory import Machine, ulong
+from pagerace.machine.memory import Machine, cpu_t, cpumask_t, ulong
 from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
 
 
@@ -34,14 +32,14 @@ class call_function_data(Struct):
 cfd_data: Pool[call_function_data] = pool(call_function_data, lambda: Machine.cpus)
 
 
-def smp_call_function_many(mask: u8, start: ulong, end: ulong) -> None:
+def smp_call_function_many(mask: cpumask_t, start: ulong, end: ulong) -> None:
     """smp_call_function_many_cond(), first half: interrupt all CPUs of ``mask`` but this.
 
     One step for all of them.  A request is seen by its target alone, which may take its
     time; whatever happens between two requests could happen before or after both just as
     well.  The data is published by the same operation: none looks at it before.
     """
-    this_cpu = u3(smp_processor_id())
+    this_cpu = cpu_t(smp_processor_id())
     if mask & ~cpumask_of(this_cpu) == 0:
         return
     data = cfd_data[this_cpu]

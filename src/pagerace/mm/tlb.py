@@ -9,12 +9,12 @@ a thread of the mm.
 
 from __future__ import annotations
 
-from pagerace.lang import READ_ONCE, atomic, choose, cmpxchg, smp_processor_id, u8
+from pagerace.lang import READ_ONCE, atomic, choose, cmpxchg, smp_processor_id
 from pagerace.machine.arch import Arch
 from pagerace.machine.cpu import cpus, processor
 from pagerace.machine.ipi import answer, wait_for_interrupt
 from pagerace.machine.irq import local_irq_disable, local_irq_enable
-from pagerace.machine.memory import PAGE_SIZE, Machine, ulong
+from pagerace.machine.memory import PAGE_SIZE, Machine, cpumask_t, ulong
 from pagerace.machine.tlb import invlpg
 from pagerace.machine.tlbi import dsb_ish, dsb_ishst, tlbi_vale1is
 from pagerace.machine.walker import arm64
@@ -65,7 +65,7 @@ def flush_tlb_mm_range(mm: mm_struct, start: ulong, end: ulong) -> None:
         preempt_enable()
 
 
-def kvm_flush_tlb_multi(cpumask: u8) -> u8:
+def kvm_flush_tlb_multi(cpumask: cpumask_t) -> cpumask_t:
     """kvm_flush_tlb_multi() of arch/x86/kernel/kvm.c: the CPUs that still need an IPI.
 
     A vCPU that is preempted is asked to flush when it goes on; whether it still is

@@ -16,15 +16,13 @@ from pagerace.lang import (
     pool,
     smp_mb,
     smp_processor_id,
-    u3,
-    u8,
 )
 from pagerace.machine.cpu import cpus, processor
 from pagerace.machine.irq import local_irq_disable, local_irq_enable
-from pagerace.machine.memory import Machine
+from pagerace.machine.memory import Machine, cpu_t, cpumask_t
 from pagerace.machine.tlb import tlb_flush_all
 from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
-from pagerace.mm.mm_types import mm_struct
+from pagerace.mm.mm_types import mm_struct, tlb_gen_t
 
 
 class LazyTlb(Config):
@@ -41,7 +39,7 @@ class tlb_state(Struct):
 
     loaded_mm: mm_struct | None = None
     is_lazy: bool
-    tlb_gen: u3
+    tlb_gen: tlb_gen_t
 
 
 cpu_tlbstate: Pool[tlb_state] = pool(tlb_state, lambda: Machine.cpus)
@@ -53,12 +51,12 @@ def inc_mm_tlb_gen(mm: mm_struct) -> None:
         mm.context.tlb_gen += 1
 
 
-def tlb_is_not_lazy(cpu: u3) -> bool:
+def tlb_is_not_lazy(cpu: cpu_t) -> bool:
     """tlb_is_not_lazy(): does this CPU need an interrupt?"""
     return not READ_ONCE(cpu_tlbstate[cpu].is_lazy)
 
 
-def cpus_not_lazy(cpumask: u8) -> u8:
+def cpus_not_lazy(cpumask: cpumask_t) -> cpumask_t:
     """Those of a set that smp_call_function_many_cond() interrupts: tlb_is_not_lazy()."""
     mask = cpumask
     for cpu in range(Machine.cpus):
@@ -89,18 +87,18 @@ def switch_mm_irqs_off(next: mm_struct) -> None:
 
     A flush either finds this CPU not lazy, or has counted before the count is read here.
     """
-    this_cpu = u3(smp_processor_id())
+    this_cpu = cpu_t(smp_processor_id())
     leave_lazy_mode(this_cpu)
     smp_mb()
     load_if_out_of_date(this_cpu, next)
 
 
-def leave_lazy_mode(this_cpu: u3) -> None:
+def leave_lazy_mode(this_cpu: cpu_t) -> None:
     """``this_cpu_write(cpu_tlbstate_shared.is_lazy, false)``."""
     WRITE_ONCE(cpu_tlbstate[this_cpu].is_lazy, False)
 
 
-def load_if_out_of_date(this_cpu: u3, next: mm_struct) -> None:
+def load_if_out_of_date(this_cpu: cpu_t, next: mm_struct) -> None:
     """Compare the generations, and flush if this CPU is behind."""
     next_tlb_gen = READ_ONCE(next.context.tlb_gen)
     if cpu_tlbstate[this_cpu].tlb_gen != next_tlb_gen:
