@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import mmap
 import os
 import platform
 import sys
 import time
 from pathlib import Path
+from shutil import which
 
 from pagerace.cli.arguments import Parser
 from pagerace.cli.errors import INTERNAL, USAGE
@@ -33,11 +36,17 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     rows.append(("terminal", _terminal()))
     smoke, works = _smoke() if has_llvm else ("not run", False)
     rows.append(("check", smoke))
-    terminal.out("\n".join(f"{name:<9} {words}" for name, words in rows))
+    rows.append(("replay", _replay() if has_llvm else "not possible without llvmlite"))
+    rows.append(("diff", _diff() if has_llvm else "not possible without llvmlite"))
+    terminal.out("\n".join(_row(name, words) for name, words in rows))
     if not has_llvm:
         terminal.error("error: llvmlite is missing; pip install llvmlite")
         return USAGE
     return 0 if works else INTERNAL
+
+
+def _row(name: str, words: str) -> str:
+    return f"{name:<9} " + words.replace("\n", "\n" + " " * 10)
 
 
 def _llvm() -> tuple[str, bool]:
@@ -97,3 +106,48 @@ def _smoke() -> tuple[str, bool]:
     if not summary.as_expected:
         return f"FAILED: the verdict on a lost update is {summary.verdict}", False
     return f"a lost update is found, {duration(time.monotonic() - start)}", True
+
+
+def _replay() -> str:
+    """What can be read, what can make a trace, and is there room for a large machine?"""
+    modules = {"gzip": "zlib", "xz": "_lzma"}  # Python can be built without them
+    read = [name for name, module in modules.items() if importlib.util.find_spec(module)]
+    makers = ("valgrind", "drrun", "perf", "strace")
+    here = [tool for tool in makers if which(tool)]
+    lines = [f"traces are read as text, {', '.join(read)}" if read else "no compressed traces"]
+    lines.append(f"in PATH to make traces: {', '.join(here) or 'no tool'}")
+    if absent := [tool for tool in makers if tool not in here]:
+        lines[-1] += f"; not there: {', '.join(absent)}"
+    if problem := _no_room():
+        lines.append(problem)
+    return "\n".join(lines)
+
+
+def _no_room() -> str:
+    """Tables of a machine of full size are memory that is asked for and seldom touched."""
+    wanted = 16 << 30
+    try:
+        flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)
+        mmap.mmap(-1, wanted, flags=flags).close()
+    except (OSError, AttributeError, ValueError) as error:
+        return f"{size(wanted)} of memory cannot be reserved ({error}): use a smaller --memory"
+    return ""
+
+
+def _diff() -> str:
+    """Which judge runs here, and what it does not see."""
+    from pagerace.oracle.permitted import permitted
+    from pagerace.oracle.program import KINDS
+
+    found = permitted()
+    if reason := found.refused.get("processes"):
+        return f"not possible: {reason}"
+    missing = found.missing()
+    seen = [kind for kind in KINDS if kind not in missing]
+    lines = [f"{found.about} is the judge", f"compared: {', '.join(seen)}"]
+    for reason in dict.fromkeys(missing.values()):
+        kinds = [kind for kind, why in missing.items() if why == reason]
+        lines.append(f"not {', '.join(kinds)}: {reason}")
+    if reason := found.refused.get("huge_pages"):
+        lines.append(f"no huge pages: {reason}")
+    return "\n".join(lines)

@@ -104,13 +104,7 @@ class Kernel:
 
     def sight(self) -> Sight:
         """What it sees here: the kinds that it does not, each with its reason."""
-        refused = self.permitted.refused
-        missing = {
-            kind: refused[need]
-            for kind, needs in _NEEDS.items()
-            for need in needs
-            if need in refused
-        }
+        missing = self.permitted.missing()
         if not self._wants_frames:
             missing |= dict.fromkeys(("mapcount", "flags"), "not asked for")
         disturbs = {kind: what for kind, what in DISTURBS.items() if kind not in missing}
@@ -154,17 +148,6 @@ class Kernel:
             self.frames.close()
             self.frames = None
         self.around.close()
-
-
-# A kind of observation -> what has to be permitted for it.
-_NEEDS = {
-    "contents": ("pagemap", "smaps"),
-    "pagemap": ("pagemap",),
-    "smaps": ("smaps",),
-    "mapcount": ("pagemap", "frames"),
-    "flags": ("pagemap", "frames"),
-    "fault-around": ("fault_around",),
-}
 
 
 class _Run:

@@ -13,10 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pagerace.oracle import fault_around
-from pagerace.oracle.program import CannotJudge
+from pagerace.oracle.program import KINDS, CannotJudge
 
 # What can be refused, in the order of the output.
 NEEDS = ("processes", "pagemap", "smaps", "frames", "fault_around", "huge_pages")
+# A kind of observation -> what has to be permitted for it.
+_NEEDED = {
+    "contents": ("pagemap", "smaps"),
+    "pagemap": ("pagemap",),
+    "smaps": ("smaps",),
+    "mapcount": ("pagemap", "frames"),
+    "flags": ("pagemap", "frames"),
+    "fault-around": ("fault_around",),
+}
 _HUGE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -29,6 +38,17 @@ class Permitted:
 
     about: str
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def missing(self) -> dict[str, str]:
+        """The kinds of observation that are not seen here, each with the reason."""
+        if reason := self.refused.get("processes"):
+            return dict.fromkeys(KINDS, reason)
+        return {
+            kind: self.refused[need]
+            for kind, needs in _NEEDED.items()
+            for need in reversed(needs)
+            if need in self.refused
+        }
 
 
 def permitted() -> Permitted:
