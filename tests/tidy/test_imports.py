@@ -23,6 +23,8 @@ ENGINE = {
         "lang", "compiler", "search",
         "report.execution", "report.calls", "report.relevance",
     },
+    # Real programs' traces over the same kernel and machine.
+    "replay": {"lang", "machine", "mm", "compiler", "replay"},
     # A diagnostic is data too: plain, and of the standard library only.
     "report": {"report", "compiler.diagnostic"},
     # Programs are data of the standard library; only the model side names the kernel.

@@ -108,6 +108,11 @@ def make_ready(
     return Ready(content, functions)
 
 
+def load_ready(ready: Ready) -> Native:
+    """Direct code that calls nothing but itself, in memory.  Raises NativeUnavailable."""
+    return Native(_Machine().load([ready.content]), dict(ready.functions), [])
+
+
 def compile_program(
     program: Program,
     layout: Layout,

@@ -1,0 +1,1 @@
+"""Real programs' memory traces, replayed over the same ``mm/`` and ``machine/``."""
