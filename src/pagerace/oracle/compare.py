@@ -290,7 +290,7 @@ def _side_by_side(left: list[str], right: list[str]) -> Iterator[tuple[str, str]
 
 def shape(area: VmArea) -> str:
     """A mapping in a line: ``3-8 rw-s 2 file 0``."""
-    kind = {-1: "private anonymous", -2: "shared anonymous"}.get(
-        area.file, f"file {area.file} from page {area.offset}"
-    )
-    return f"{area.start}-{area.end} {area.perms} {kind}"
+    if area.file == -1:
+        return f"{area.start}-{area.end} {area.perms} private anonymous"
+    kind = "shared anonymous" if area.file == -2 else f"file {area.file}"
+    return f"{area.start}-{area.end} {area.perms} {kind} from page {area.offset}"

@@ -116,6 +116,7 @@ class Generator:
         self.features = features
         self.sketch = Sketch(window)
         self.files = [self._file() for _ in range(1 + draw(3))]
+        self.sizes = [file.pages for file in self.files]
         self.addend = 0
         self.maps = 0
 
@@ -144,14 +145,23 @@ class Generator:
             return self.draw(self.sketch.window)
         return HOT[self.draw(len(HOT))] if len(HOT) <= self.sketch.window else 0
 
-    def page(self, actor: int) -> int:
-        """A page to touch: mapped if there is one, and then often the edge of a mapping."""
+    def page(self, actor: int, prot: int) -> int:
+        """A page to touch: mostly one that can be, and often the edge of a mapping."""
         mapped = self.sketch.mapped(actor)
-        if not mapped or self.once_in(24):
+        if not mapped or self.once_in(32):
             return self.draw(self.sketch.window)
+        if not self.once_in(10):
+            mapped = [page for page in mapped if self._permits(actor, page, prot)] or mapped
         page = self.pick(mapped)
         first, end = self.sketch.around(actor, page)
-        return self.pick((page, first, end - 1, page))
+        edge = self.pick((page, first, end - 1, page))
+        return edge if self._permits(actor, edge, prot) else page
+
+    def _permits(self, actor: int, page: int, prot: int) -> bool:
+        area = self.sketch.spaces[actor][page]
+        if area is None or not area.prot & (prot | c.PROT_WRITE):
+            return False
+        return area.file not in range(len(self.sizes)) or area.index < self.sizes[area.file]
 
     def range(self, actor: int) -> tuple[int, int]:
         """A first page and a length: part of a mapping, all of it, or more."""
@@ -213,11 +223,11 @@ class Generator:
         return self.pick(sorted(self.sketch.spaces))
 
     def _load(self, actor: int) -> Call:
-        return Load(actor, self.page(actor))
+        return Load(actor, self.page(actor, c.PROT_READ))
 
     def _store(self, actor: int) -> Call:
         self.addend += 1
-        return Store(actor, self.page(actor), self.addend)
+        return Store(actor, self.page(actor, c.PROT_WRITE), self.addend)
 
     def _prot(self) -> int:
         rw = c.PROT_READ | c.PROT_WRITE
@@ -396,12 +406,18 @@ class Generator:
     def _ftruncate(self, actor: int) -> Call:
         file = self._file_number()
         size = self.files[file].pages if file < len(self.files) else 4
-        return Ftruncate(actor, file, self.draw(size + 1) if self.draw(3) else size)
+        pages = self.draw(size + 1) if self.draw(3) else size
+        if file < len(self.files) and self.files[file].writable:
+            self.sizes[file] = pages
+        return Ftruncate(actor, file, pages)
 
     def _pwrite(self, actor: int) -> Call:
         file = self._file_number()
         self.addend += 1
-        return Pwrite(actor, file, self._index(file), 5_000 + self.addend)
+        index = self._index(file)
+        if file < len(self.files) and self.files[file].writable:
+            self.sizes[file] = max(self.sizes[file], index + 1)
+        return Pwrite(actor, file, index, 5_000 + self.addend)
 
     def _pread(self, actor: int) -> Call:
         file = self._file_number()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pagerace.oracle.program import CannotJudge, Judge
+from pagerace.oracle.program import Judge
 
 
 def kernel_judge() -> Judge:
     """The kernel that runs here.  Raises CannotJudge with the reason if it cannot."""
-    try:
-        from pagerace.oracle.kernel import RunningKernel  # pyright: ignore
-    except ImportError as error:
-        raise CannotJudge(f"the running kernel cannot be driven: {error}") from None
-    return RunningKernel(kernel_pages=True)
+    from pagerace.oracle.kernel import Kernel
+
+    return Kernel()
 
 
 def model_judge() -> Judge:
