@@ -7,6 +7,7 @@ of this is read from outside and changes nothing; only contents are read by the 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 from pagerace.oracle import image
@@ -14,8 +15,14 @@ from pagerace.oracle.constants import PM_FILE, PM_MMAP_EXCLUSIVE, PM_PRESENT, PM
 from pagerace.oracle.program import PAGE, WINDOW_START, Page, Space, VmArea
 from pagerace.oracle.subject import Fault, Subject
 
-_PRESENT, _SWAP, _FILE, _EXCLUSIVE = 1 << 63, 1 << 62, 1 << 61, 1 << 56
-_SEEN = _PRESENT | _SWAP
+# All that matters of an entry of pagemap is in its uppermost byte, but the frame.
+_PRESENT, _SWAP, _FILE, _EXCLUSIVE = 0x80, 0x40, 0x20, 0x01
+_SEEN = re.compile(rb"[\x40-\xff]")
+_BITS = tuple(
+    (PM_PRESENT if byte & _PRESENT else 0) | (PM_SWAP if byte & _SWAP else 0)
+    | (PM_FILE if byte & _FILE else 0) | (PM_MMAP_EXCLUSIVE if byte & _EXCLUSIVE else 0)
+    for byte in range(256)
+)  # fmt: skip
 _FRAME = (1 << 55) - 1
 _CACHED_MAX = 20_000
 _NO_PAGES: dict[int, Page] = {}
@@ -166,8 +173,8 @@ class Watcher:
         return b"".join(parts)
 
     def _pages(self, raw: bytes, mappings: tuple[VmArea, ...]) -> dict[int, Page]:
-        words = memoryview(raw).cast("Q")
-        seen = [page for page, word in enumerate(words) if word & _SEEN]
+        tops = raw[7::8]
+        seen = [match.start() for match in _SEEN.finditer(tops)]
         if not seen:
             return _NO_PAGES
         readable = bytearray(self.window)
@@ -175,25 +182,24 @@ class Watcher:
             if area.perms[0] == "r":
                 first, end = max(area.start, 0), min(area.end, self.window)
                 readable[first:end] = b"\1" * (end - first)
-        wanted = [page for page in seen if readable[page] and words[page] & _PRESENT]
+        wanted = [page for page in seen if readable[page] and tops[page] & _PRESENT]
         contents = self._contents(wanted)
         last_raw, last_contents, last = self._last
         if raw == last_raw and contents == last_contents and self._frames is None:
             return last
         known = dict(zip(wanted, contents, strict=True))
-        pages = {page: self._page(words[page], known.get(page)) for page in seen}
+        words = memoryview(raw).cast("Q")
+        pages = {
+            page: self._page(_BITS[tops[page]], words[page] & _FRAME, known.get(page))
+            for page in seen
+        }
         self._last = (raw, contents, pages)
         return pages
 
-    def _page(self, word: int, content: int | None) -> Page:
-        bits = (
-            (PM_PRESENT if word & _PRESENT else 0) | (PM_SWAP if word & _SWAP else 0)
-            | (PM_FILE if word & _FILE else 0)
-            | (PM_MMAP_EXCLUSIVE if word & _EXCLUSIVE else 0)
-        )  # fmt: skip
-        if self._frames is None or not word & _PRESENT:
+    def _page(self, bits: int, frame: int, content: int | None) -> Page:
+        if self._frames is None or not bits & PM_PRESENT:
             return Page(bits, content)
-        return Page(bits, content, *self._frames.look(word & _FRAME))
+        return Page(bits, content, *self._frames.look(frame))
 
     def _contents(self, pages: Sequence[int]) -> list[int]:
         """The first eight bytes of pages that are present and readable, read by itself."""
