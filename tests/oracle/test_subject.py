@@ -178,7 +178,21 @@ def test_a_judge_belongs_to_its_thread(kernel: Kernel) -> None:
     assert found == ["a Kernel is used by another thread than the one that made it"]
 
 
-def test_the_affinity_of_this_process_stays(kernel: Kernel) -> None:
+def test_all_of_a_program_runs_on_one_cpu(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = os.sched_getaffinity(0)
+    nursery = kernel._nursery
+    assert nursery is not None
+    found: list[set[int]] = []
+    make = nursery.subject
+
+    def looked_at():
+        subject = make()
+        found.extend([os.sched_getaffinity(0), os.sched_getaffinity(subject.pid)])
+        return subject
+
+    monkeypatch.setattr(nursery, "subject", looked_at)
     kernel.run(Program(()))
+    assert found == [{kernel.cpu}, {kernel.cpu}]
     assert os.sched_getaffinity(0) == before
