@@ -74,6 +74,12 @@ def on_one_way_only() -> None:
         spin_unlock(first)
 
 
+def round_and_round() -> None:
+    while take_if(choose(2) == 1):
+        if choose(2) == 1:
+            spin_unlock(first)
+
+
 def found(function: Function, *helpers: str) -> list[tuple[str, str]]:
     program = compile_protocol(protocol(threads=[thread(function)], setup=setup))
     code = program.processes[0].code
@@ -89,6 +95,10 @@ def test_a_lock_that_stays_in_its_function() -> None:
 def test_a_lock_that_the_caller_releases() -> None:
     assert found(by_the_caller) == [("take", "by_the_caller")]
     assert found(on_one_way_only) == [("take_if", "on_one_way_only")]
+
+
+def test_a_loop_that_does_not_always_release_comes_to_an_end() -> None:
+    assert found(round_and_round) == [("take_if", "round_and_round")]
 
 
 def test_helpers_lock_for_their_callers() -> None:

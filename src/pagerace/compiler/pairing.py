@@ -61,7 +61,9 @@ def crossings(
         number, held = state
         for name, where in _calls(code, number):
             if name in taking:
-                held = (*held, _blamed(where, inner))
+                taken = _blamed(where, inner)
+                # A way round a loop that takes it again has released it: no way is both.
+                held = (*(other for other in held if other != taken), taken)
             elif name in releasing and held:
                 released = _blamed(where, inner)
                 if not _same_call(held[-1], released):
