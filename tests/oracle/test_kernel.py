@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import pytest
 
 from pagerace.oracle.constants import (
+    KPF_DIRTY,
+    KPF_SWAPBACKED,
     KPF_ZERO_PAGE,
     MADV_DONTNEED,
     MADV_POPULATE_READ,
@@ -34,6 +36,9 @@ from pagerace.oracle.kernel import Kernel
 from pagerace.oracle.program import (
     ELSEWHERE,
     END_OF_FILE,
+    PAGE,
+    WINDOW,
+    WINDOW_START,
     Exit,
     File,
     Fork,
@@ -52,6 +57,7 @@ from pagerace.oracle.program import (
     Store,
     first_content,
 )
+from pagerace.oracle.subject import Subject
 from tests.oracle.conftest import RunCalls
 
 RW = PROT_READ | PROT_WRITE
@@ -237,13 +243,33 @@ def test_results_are_those_of_the_kernel(run_calls: RunCalls) -> None:
     ]  # fmt: skip
 
 
-def test_what_moves_out_of_the_window_is_unmapped(run_calls: RunCalls) -> None:
+def test_what_moves_out_of_the_window_is_unmapped(
+    run_calls: RunCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[int, ...]] = []
+    syscall = Subject.syscall
+    monkeypatch.setattr(
+        Subject, "syscall", lambda self, *a: (made.append(a), syscall(self, *a))[1]
+    )
     moved = run_calls(
         anonymous(), Mmap(0, 8, 1, PROT_READ, ANON), Mremap(0, 0, 8, 16, MREMAP_MAYMOVE)
     )[-1]
     areas = moved.spaces[0].mappings
     assert areas is not None
     assert (moved.result, [area.start for area in areas]) == (ELSEWHERE, [8])
+    number, address, length = made[-1]
+    assert (number, length) == (11, 16 * PAGE)  # munmap()
+    assert address // PAGE not in range(WINDOW_START, WINDOW_START + WINDOW)
+
+
+def test_regular_files_are_clean(kernel: Kernel, run_calls: RunCalls) -> None:
+    if not kernel.sight().sees("flags"):
+        pytest.skip(kernel.sight().missing["flags"])
+    _, seen = run_calls(of_file(MAP_SHARED, PROT_READ), Load(0, 0), files=(File("file"),))
+    flags = [page.flags or 0 for page in pages(seen).values()]
+    if any(flag & KPF_SWAPBACKED for flag in flags):
+        pytest.skip("the temporary folder is in memory, where all pages are dirty")
+    assert [flag & KPF_DIRTY for flag in flags] == [0] * 16
 
 
 def test_mappings_tell_their_file_and_their_sizes(run_calls: RunCalls) -> None:

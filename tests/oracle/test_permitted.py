@@ -73,6 +73,14 @@ def test_less_is_seen_where_less_is_permitted(kernel: Kernel, need: str) -> None
         assert (page.flags is None) == ("flags" in missing)
 
 
+def test_the_first_reason_is_told() -> None:
+    refused = {"smaps": "no smaps", "pagemap": "no pagemap", "frames": "no frames"}
+    missing = Permitted("a machine", refused).missing()
+    assert (missing["contents"], missing["flags"]) == ("no pagemap", "no pagemap")
+    refused["processes"] = "no ptrace"
+    assert Permitted("a machine", refused).missing() == dict.fromkeys(KINDS, "no ptrace")
+
+
 def test_huge_pages_that_are_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "enabled"
     path.write_text("always madvise [never]\n")

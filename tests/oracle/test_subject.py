@@ -75,6 +75,8 @@ def test_a_program_leaves_nothing(kernel: Kernel, tmp_path: Path) -> None:
         inside = open_files()
         judge.run(Program((Fork(0, 1), Fork(1, 2)), files))
         assert open_files() == inside
+        assert judge._nursery is not None
+        assert len(judge._nursery.subjects) == 1  # from which the next ones are forked
     assert open_files() == before
     assert list(tmp_path.iterdir()) == []
 
@@ -118,6 +120,10 @@ def test_a_subject_that_is_killed_is_told_and_the_judge_goes_on(
         assert judge.run(program)[-1].minor == 1
 
 
+def test_a_terminal_does_not_reach_subjects(nursery: Nursery) -> None:
+    assert os.getpgid(nursery.subject().pid) != os.getpgid(0)
+
+
 def test_signals_from_outside_disturb_nothing(nursery: Nursery) -> None:
     subject = nursery.subject()
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGWINCH):
@@ -126,27 +132,22 @@ def test_signals_from_outside_disturb_nothing(nursery: Nursery) -> None:
 
 
 _DIES = """
-import os, sys, time
 from pagerace.oracle.subject import Nursery
 nursery = Nursery(2, 60.0, None)
-pids = [nursery.subject().pid, *nursery.subjects]
-print(*pids, flush=True)
-if sys.argv[1] == "killed":
-    time.sleep(60)
-nursery.subject().syscall(34)
+waits = nursery.subject()
+print(nursery.subject().pid, *nursery.subjects, flush=True)
+waits.syscall(34)
 """
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_survives_this_process(kernel: Kernel, how: signal.Signals) -> None:
-    mode = "killed" if how is signal.SIGKILL else "waiting"
     with subprocess.Popen(
-        [sys.executable, "-c", _DIES, mode], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    ) as process:  # fmt: skip
+        [sys.executable, "-c", _DIES], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         pids = [int(word) for word in process.stdout.readline().split()]
-        assert len(pids) >= 2
+        assert len(pids) == 4
         process.send_signal(how)
     for _ in range(100):
         if all(_state(pid) in ("", "Z", "X") for pid in pids):
@@ -181,6 +182,7 @@ def test_a_judge_belongs_to_its_thread(kernel: Kernel) -> None:
 def test_all_of_a_program_runs_on_one_cpu(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
     before = os.sched_getaffinity(0)
     nursery = kernel._nursery
     assert nursery is not None

@@ -236,8 +236,6 @@ class Nursery:
             raise CannotJudge(f"mmap() of the subject: {os.strerror(-placed)}")
         # Nothing else stays: no stack, no vDSO, no file but those that a program opens.
         behind = image.SCRATCH + size
-        for start, end in ((0x1_0000, image.TEXT), (image.TEXT + PAGE, image.SCRATCH)):
-            first.syscall(_MUNMAP, start, end - start)
         first.syscall(_MUNMAP, behind, _TOP - behind)
         first.syscall(_CLOSE_RANGE, 0, 0xFFFF_FFFF, 0)
         return first
