@@ -11,6 +11,7 @@ from pagerace.compiler import ir, ops
 from pagerace.compiler.diagnostic import Diagnostic
 from pagerace.compiler.ir import BOOL, Block, Const, Jump, Operand, Reg, Scalar, Where
 from pagerace.compiler.memory import Embedded, Leaf, Memory, may_be_none
+from pagerace.compiler.sparse import Owned, SparseMemory
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,11 @@ class Builder:
         """Code that checks that the object has not been freed; None if it never is."""
         if owner is None:
             return None
-        structure = self.memory.structures[owner[0]]
         reference = owner[1]
+        if isinstance(self.memory, SparseMemory):
+            parts = self.memory.owned.get(owner[0], [])
+            return (lambda: self._check_parts(node, parts, reference)) if parts else None
+        structure = self.memory.structures[owner[0]]
         if isinstance(reference, Const):
             known = structure.owners[reference.value - 1] if reference.value else None
             if known is None:
@@ -233,6 +237,23 @@ class Builder:
         self.emit(ir.Load(loaded, family, cells, "plain", where))
         condition = self.op(node, "or", loaded, excused)
         self.check(node, condition, "use-after-free", "")
+
+    def _check_parts(self, node: ast.AST, parts: list[Owned], reference: Operand) -> None:
+        """Ask of each pool whose members, or what is in them, the object can be."""
+        word = ir.U64
+        number = self.op(node, "convert", reference, to=word)
+        number = self.op(node, "sub", number, Const(1, word))
+        done = self.new_block()
+        for part in parts:
+            within = self.op(node, "sub", number, Const(part.start, word))
+            inside = self.op(node, "lt", within, Const(part.count, word))
+            check, other = self.new_block(), self.new_block()
+            self.branch(inside, check, other, check)
+            cell = self.op(node, "div", within, Const(part.each, word))
+            cell = self.op(node, "add", cell, Const(part.first, word))
+            self._check_alive(node, part.family, cell)
+            self.jump(done, other)
+        self.jump(done, done)
 
     def _check_alive(self, node: ast.AST, family: ir.Family, index: Operand) -> None:
         loaded = self.register(BOOL)

@@ -9,12 +9,13 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from pagerace.compiler import ir
+from pagerace.compiler import free_objects, ir
 from pagerace.compiler.builder import Elements, Literal, Place, Static, Value
 from pagerace.compiler.expressions import Expressions
 from pagerace.compiler.ir import BOOL, Const, Operand, Scalar
 from pagerace.compiler.kinds import describe, limits, plain, result_type, smallest
 from pagerace.compiler.show import places
+from pagerace.compiler.sparse import SparseMemory
 from pagerace.lang import access, direct, flow
 from pagerace.lang.integers import SizedInt
 from pagerace.lang.structures import BitStruct, Pool, resolve_length
@@ -181,6 +182,8 @@ class Calls(Expressions):
             family.written = True
             self.check(node, loaded, "double-free", "")
             self.emit(ir.Store(family, cell, Const(0, BOOL), "atomic", where))
+            if isinstance(self.memory, SparseMemory):
+                free_objects.give(self, self.memory, node, pool, item)
         self.emit(ir.End(where))
         return loaded if name == "allocated" else Static(None)
 
@@ -188,6 +191,8 @@ class Calls(Expressions):
         """The first free object: one step, however many are looked at."""
         family = self.memory.track_allocation(pool)
         family.written = True
+        if isinstance(self.memory, SparseMemory):
+            return free_objects.take(self, self.memory, node, pool)
         scalar = self.memory.reference(pool.cls, True)
         result = self.register(scalar)
         where, done = self.where(node), self.new_block()
@@ -356,6 +361,17 @@ class Calls(Expressions):
             self.fail(node, "private-type", f"{ast.unparse(node)}: no thread runs here")
         return Literal(value)
 
+    def processor(self, node: ast.Call) -> Value:
+        """smp_processor_id(): of a thread, or at full size what the caller has set."""
+        if not isinstance(self.memory, SparseMemory):
+            return self.number(node, None if self.process is None else self.cpu)
+        self.arguments(node, 0)
+        family = self.memory.processor()
+        result = self.register(family.type)
+        zero = Const(0, smallest(0))
+        self.emit(ir.Load(result, family, zero, "plain", self.where(node)))
+        return result
+
     def move(self, node: ast.Call) -> Value:
         """offset(pointer, n) of direct code."""
         pointer, count = (self.operand(argument) for argument in self.arguments(node, 2))
@@ -392,9 +408,7 @@ INTRINSICS: dict[Any, Callable[[Calls, ast.Call], Value]] = {
     flow.bug_on: Calls.bug,
     flow.lock_order: Calls.order,
     flow.thread_index: lambda self, node: self.number(node, self.process),
-    flow.smp_processor_id: lambda self, node: self.number(
-        node, None if self.process is None else self.cpu
-    ),
+    flow.smp_processor_id: Calls.processor,
     direct.offset: Calls.move,
     direct.prefetch: Calls.fetch,
     len: Calls.length,

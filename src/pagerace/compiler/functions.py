@@ -177,7 +177,7 @@ class Functions(Loops, Calls):
         with self._signature_place(function):
             parameters, result = self.signature(function, saved_tree)
         operands = self._bind(node, function, parameters)
-        if self.direct:
+        if self.direct and self.stays_call(function):
             return self._plain_call(node, function, operands, result)
         self.emit(ir.Note("call", call_as_written(node, function), (), where))
         with self.entered(function, where) as tree:
@@ -285,6 +285,14 @@ class Functions(Loops, Calls):
             pending.extend(new)
         return self.current in reached
 
+    def stays_call(self, function: types.FunctionType) -> bool:
+        """Is a call in direct code a call, and not what the function does?"""
+        return True
+
+    def symbol(self, function: types.FunctionType) -> str:
+        """What direct code calls a function."""
+        return function.__name__
+
     def _plain_call(
         self,
         node: ast.Call,
@@ -292,10 +300,12 @@ class Functions(Loops, Calls):
         operands: list[Operand],
         result: Scalar,
     ) -> Value:
+        name = function.__name__
         if not function.__dict__.get("external"):
-            self.wanted[function.__name__] = function
+            name = self.symbol(function)
+            self.wanted[name] = function
         destination = None if result.bits == 0 else self.register(result)
-        self.emit(ir.Call(destination, function.__name__, tuple(operands), self.where(node)))
+        self.emit(ir.Call(destination, name, tuple(operands), self.where(node)))
         if destination is None:
             return Static(None) if result == NONE else nothing(result)
         return destination

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import math
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -73,7 +73,7 @@ class Structure:
     private: bool = False
     threads: list[int] = field(default_factory=list[int])  # of per-thread objects
     allocated: Family | None = None
-    # For each object: 1 + the cell of its owner in ``owner_family``, or 0 for no owner.
+    # For each object the family and cell that tell whether its owner is allocated.
     owners: list[tuple[Family, int] | None] = field(
         default_factory=list["tuple[Family, int] | None"]
     )
@@ -176,26 +176,31 @@ class Memory:
 
     # -- globals ----------------------------------------------------------------
 
-    def build(self, objects: dict[str, GlobalObject], threads: int) -> None:
-        """Number all objects and make the families; ``threads`` counts agents too."""
+    def build(
+        self,
+        objects: dict[str, GlobalObject],
+        threads: int,
+        mentioned: Iterable[type[Struct]] = (),
+    ) -> None:
+        """Number all objects and make the families; ``threads`` counts agents too.
+
+        ``mentioned`` structures are known even if there is no object of them.
+        """
         self.kept.extend(objects.values())
-        direct: dict[type[Struct], list[tuple[Any, list[str]]]] = {}
+        direct: dict[type[Struct], list[tuple[Any, Sequence[str]]]] = {}
         for name, item in objects.items():
             if isinstance(item, Pool):
                 count = resolve_length(item.length)
-                direct.setdefault(item.cls, []).append(
-                    (item, [f"{name}[{i}]" for i in range(count)])
-                )
+                direct.setdefault(item.cls, []).append((item, self._numbered(name, count)))
             elif isinstance(item, PerThread):
-                names = [f"{name}[{i}]" for i in range(threads)]
-                direct.setdefault(item.cls, []).append((item, names))
+                direct.setdefault(item.cls, []).append((item, self._numbered(name, threads)))
             elif isinstance(item, Struct):
                 direct.setdefault(type(item), []).append((item, [name]))
-        order = self._containers_first(
-            [*direct, *(a.element for a in objects.values() if isinstance(a, Array))]
-        )
+        elements = [a.element for a in objects.values() if isinstance(a, Array)]
+        order = self._containers_first([*direct, *elements, *mentioned])
         for cls in order:
             structure = self.structures[cls] = Structure(cls)
+            structure.names = self._no_names()
             for item, names in direct.get(cls, []):
                 self.first[id(item)] = structure.count
                 structure.private |= isinstance(item, PerThread)
@@ -252,7 +257,7 @@ class Memory:
         if isinstance(item.element, type) and issubclass(item.element, Struct):
             structure = self.structures[item.element]
             self.arrays[id(item)] = Embedded(item.element, structure.count, (length,))
-            structure.names.extend(f"{name}[{i}]" for i in range(length))
+            structure.names.extend(self._numbered(name, length))
 
     def _array_of_values(self, name: str, item: Array[Any]) -> None:
         if id(item) in self.arrays:
@@ -274,7 +279,7 @@ class Memory:
                 inner = self.structures[element]
                 inner.private |= structure.private
                 structure.fields[name] = Embedded(element, inner.count, lengths)
-                inner.names.extend(_element_names(structure.names, name, lengths))
+                inner.names.extend(self._element_names(structure.names, name, lengths))
                 each = math.prod(lengths)
                 inner.threads.extend(t for t in structure.threads for _ in range(each))
 
@@ -288,7 +293,7 @@ class Memory:
             scalar = self._field(cls, name, element)
             if scalar is None:
                 raise FieldError(cls, name, "no value of shared memory has this type")
-            names = _element_names(structure.names, name, lengths)
+            names = self._element_names(structure.names, name, lengths)
             family = self._family(f"{cls.__name__}.{name}", scalar, names)
             family.private = structure.private
             if scalar.kind == "ref" and not family.private:
@@ -303,8 +308,12 @@ class Memory:
         """What cells hold before anything is assigned: zero, or what the class says."""
         if default is None and family.type.kind == "bits":
             default = typing.cast(Any, family.type.cls)()
-        if default is not None:
-            family.initial = [self.encode(family.type, default)] * family.count
+        value = 0 if default is None else self.encode(family.type, default)
+        if value:
+            self._fill(family, value)
+
+    def _fill(self, family: Family, value: int) -> None:
+        family.initial = [value] * family.count
 
     def number_of(self, item: Struct) -> int | None:
         """The number of an object among those of its class; None if it is not known."""
@@ -340,14 +349,35 @@ class Memory:
         cell = self._cell(owner, key)
         if cell is not None and isinstance(cell[0], Leaf):
             family = cell[0].family
-            family.initial[cell[1]] = self.encode(family.type, value)
+            self._set(family, cell[1], self.encode(family.type, value))
 
-    def _family(self, name: str, scalar: Scalar, names: list[str]) -> Family:
+    def _set(self, family: Family, cell: int, value: int) -> None:
+        family.initial[cell] = value
+
+    def _zeros(self, count: int) -> list[int]:
+        return [0] * count
+
+    def _no_names(self) -> list[str]:
+        return []
+
+    def _numbered(self, name: str, count: int) -> Sequence[str]:
+        """``name[0]``, ``name[1]`` ..."""
+        return [f"{name}[{i}]" for i in range(count)]
+
+    def _element_names(
+        self, owners: Sequence[str], name: str, lengths: tuple[int, ...]
+    ) -> Sequence[str]:
+        names = [f"{owner}.{name}" for owner in owners]
+        for length in lengths:
+            names = [f"{base}[{i}]" for base in names for i in range(length)]
+        return names
+
+    def _family(self, name: str, scalar: Scalar, given_names: Sequence[str]) -> Family:
         # A structure that is referred to but of which there is no object has a cell too,
         # which nothing reaches: following the reference fails before.
-        names = names or [f"{name} of nothing"]
+        names = typing.cast("list[str]", given_names or [f"{name} of nothing"])
         family = Family(len(self.families), name, may_be_none(scalar), len(names), names)
-        family.initial = [0] * len(names)
+        family.initial = self._zeros(len(names))
         self.families.append(family)
         return family
 
@@ -358,7 +388,7 @@ class Memory:
         """
         structure = self.structures[pool.cls]
         if structure.allocated is None:
-            names = [f"{name}.<allocated>" for name in structure.names]
+            names = self._element_names(structure.names, "<allocated>", ())
             family = self._family(f"{pool.cls.__name__}.<allocated>", BOOL, names)
             family.initial = [1] * structure.count
             structure.allocated = family
@@ -402,10 +432,3 @@ class Memory:
                     each = math.prod(place.lengths)
                     for i in range(structure.count * each):
                         inner.owners[place.base + i] = structure.owners[i // each]
-
-
-def _element_names(owners: list[str], name: str, lengths: tuple[int, ...]) -> list[str]:
-    names = [f"{owner}.{name}" for owner in owners]
-    for length in lengths:
-        names = [f"{base}[{i}]" for base in names for i in range(length)]
-    return names

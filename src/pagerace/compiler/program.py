@@ -43,9 +43,9 @@ def compile_function(function: Function) -> tuple[Code, list[ir.Family]]:
     """
     diagnostics: list[Diagnostic] = []
     memory = _memory_of([function])
-    code = _lower_function(Lowerer(memory, diagnostics, Edits(())), function)
+    code = lower_function(Lowerer(memory, diagnostics, Edits(())), function)
     if diagnostics:
-        raise CompileError(_unique(diagnostics))
+        raise CompileError(unique(diagnostics))
     _drop_sections(code)
     return code, memory.families
 
@@ -65,10 +65,10 @@ def compile_direct(functions: Sequence[Function]) -> tuple[list[Code], list[ir.F
         if function.__name__ in codes:
             continue
         lowerer = Lowerer(memory, diagnostics, edits, direct=True)
-        codes[function.__name__] = _lower_function(lowerer, function)
+        codes[function.__name__] = lower_function(lowerer, function)
         pending.extend(lowerer.wanted.values())
     if diagnostics:
-        raise CompileError(_unique(diagnostics))
+        raise CompileError(unique(diagnostics))
     for code in codes.values():
         points.clean(code)
     return list(codes.values()), memory.families
@@ -79,11 +79,11 @@ def _memory_of(functions: Sequence[Function]) -> Memory:
     memory = Memory()
     found, objects = reachable(functions, [])
     memory.build(objects, 1)
-    _track_allocation(memory, found, objects)
+    track_allocation(memory, found, objects)
     return memory
 
 
-def _lower_function(lowerer: Lowerer, function: Any) -> Code:
+def lower_function(lowerer: Lowerer, function: Any) -> Code:
     """One function with its parameters in registers and no caller."""
     code = lowerer.code
     code.name = function.__name__
@@ -149,7 +149,7 @@ class _Compilation:
                 "its function or condition does not appear there",
             )
         if self.diagnostics:
-            raise CompileError(_unique(self.diagnostics))
+            raise CompileError(unique(self.diagnostics))
         program = Program(
             self.name,
             protocol.file,
@@ -185,12 +185,12 @@ class _Compilation:
         except (TypeError, NameError) as error:
             self._refuse("unknown-type", str(error), "")
             raise CompileError(self.diagnostics) from None
-        _track_allocation(self.memory, functions, objects)
+        track_allocation(self.memory, functions, objects)
 
     def _lower(self, function: Function, process: int | None, cpu: int = 0) -> Code:
         lowerer = Lowerer(self.memory, self.diagnostics, self.edits)
         lowerer.process, lowerer.cpu = process, cpu
-        return _lower_function(lowerer, function)
+        return lower_function(lowerer, function)
 
     def _thread(self, index: int, thread: Thread, cpu: int) -> Code:
         lowerer = Lowerer(self.memory, self.diagnostics, self.edits)
@@ -296,7 +296,7 @@ class _Compilation:
         for family in program.families:
             family.written &= not family.private  # the registers have taken their place
         if self.diagnostics:
-            raise CompileError(_unique(self.diagnostics))
+            raise CompileError(unique(self.diagnostics))
         codes = [p.code for p in program.processes] + [p.code for p in program.properties]
         for code in codes:
             for block in code.blocks:
@@ -387,7 +387,7 @@ class _Compilation:
             raise CompileError(self.diagnostics)
 
 
-def _track_allocation(
+def track_allocation(
     memory: Memory, functions: Iterable[Function], objects: dict[str, GlobalObject]
 ) -> None:
     """Give the pools that some function allocates from or frees to their bits."""
@@ -467,7 +467,7 @@ def _label(processes: list[Process]) -> None:
         process.label = label
 
 
-def _unique(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+def unique(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
     """Each mistake once, in the order of files and lines, however often it is inlined."""
     seen = dict.fromkeys(diagnostics)
     return sorted(seen, key=lambda d: (d.file, d.line, d.column))

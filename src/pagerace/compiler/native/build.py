@@ -23,8 +23,10 @@ from pagerace.compiler import ir
 from pagerace.compiler.ir import Code, Program
 from pagerace.compiler.layout import Layout
 from pagerace.compiler.native import accesses, cache, direct, stepped
+from pagerace.compiler.native import whole as native_whole
 from pagerace.compiler.native.text import Module
 from pagerace.compiler.reductions import NO_REDUCTIONS, Reductions
+from pagerace.compiler.whole import Whole
 
 Effort: TypeAlias = Literal["steps", "search", "loops"]
 
@@ -74,6 +76,12 @@ class Native:
         function = ctypes.CFUNCTYPE(result, *types)(self.address(symbol))
         function.native = self  # pyright: ignore  # keeps the code until its last user goes
         return function
+
+
+class WholeNative(Native):
+    """Code over one region of memory: see native/whole.py."""
+
+    waits: Sequence[ir.Wait | ir.Choose] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,20 @@ def compile_direct(codes: Sequence[Code], *, cached: bool = True) -> Native:
     module = Module()
     found = direct.emit(module, codes)
     return _load([(module.text(), "loops")], found.functions, found, cached)
+
+
+def compile_whole(whole: Whole, entries: set[str], *, cached: bool = True) -> WholeNative:
+    """Functions over one region of memory.  Raises NativeUnavailable."""
+    module = Module()
+    found = native_whole.emit(module, list(whole.codes.values()), whole.placement, entries)
+    machine = _Machine()
+    for name in sorted(found.calls - found.functions.keys()):
+        machine.require_symbol(name)
+    functions = {name: found.functions[name] for name in entries}
+    objects = [machine.object_code(module.text(), "loops", cached)]
+    native = WholeNative(machine.load(objects), functions, found.checks)
+    native.waits = found.waits
+    return native
 
 
 def _load(

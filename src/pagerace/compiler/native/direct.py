@@ -73,7 +73,7 @@ def emit(module: Module, codes: Sequence[Code], step: tuple[int, int] | None = N
     }
     direct = Direct(functions, [], set())
     for code in codes:
-        _Function(module, code, direct).emit()
+        DirectFunction(module, code, direct).emit()
     if "step" in direct.calls and step is not None:
         _define_step(module, *step)
     return direct
@@ -109,8 +109,12 @@ def _any(code: Code, kind: type) -> bool:
     return any(isinstance(i, kind) for block in code.blocks for i in block.instructions)
 
 
-class _Function(Body):
+class DirectFunction(Body):
     """One function; variables are its registers."""
+
+    memory_parameter = "ptr noalias readonly %memory"
+    linkage = ""
+    pointer = POINTER
 
     entry_values: dict[int, Value]
 
@@ -140,8 +144,8 @@ class _Function(Body):
         self.ends_of_function()
         parameters = [f"{value.type.name} {value.text}" for value in self.arguments.values()]
         if self.function.memory:
-            parameters.insert(0, "ptr noalias readonly %memory")
-        result = _result_name(self.code.result)
+            parameters.insert(0, self.memory_parameter)
+        result = f"{self.linkage}{_result_name(self.code.result)}"
         self.module.function(f"{result} @{self.code.name}({', '.join(parameters)}) nounwind", b)
 
     def ends_of_function(self) -> None:
@@ -150,7 +154,7 @@ class _Function(Body):
             b.label("failed")
             status = b.phi(I64, self.failures)
             if self.function.memory:
-                b.store(status, self.status())
+                self.store_status(status)
                 self.aborts = True
                 b.jump("abort")
             else:
@@ -179,6 +183,12 @@ class _Function(Body):
 
     def status(self) -> Value:
         return self.constant_load("%memory")
+
+    def load_status(self) -> Value:
+        return self.b.load(I64, self.status())
+
+    def store_status(self, status: Value) -> None:
+        self.b.store(status, self.status())
 
     def constant_load(self, address: str) -> Value:
         """From the table of pointers, which does not change while code runs."""
@@ -252,7 +262,7 @@ class _Function(Body):
             result = b.value(_passed(known.result), f"call {_result_name(known.result)} {call}")
         if known.memory:
             self.aborts = True
-            fine = b.icmp_unsigned("==", b.load(I64, self.status()), I64(0))
+            fine = b.icmp_unsigned("==", self.load_status(), I64(0))
             self.require(fine, "abort")
         if instruction.dst is not None and result is not None:
             self.assign(instruction.dst, result)
