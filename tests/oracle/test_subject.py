@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,7 @@ from pagerace.oracle.program import (
     Load,
     Mmap,
     Program,
+    Store,
 )
 from pagerace.oracle.subject import Fault, Gone, Nursery
 
@@ -75,7 +79,6 @@ def test_a_program_leaves_nothing(kernel: Kernel, tmp_path: Path) -> None:
         inside = open_files()
         judge.run(Program((Fork(0, 1), Fork(1, 2)), files))
         assert open_files() == inside
-        assert judge._nursery is not None
         assert len(judge._nursery.subjects) == 1  # from which the next ones are forked
     assert open_files() == before
     assert list(tmp_path.iterdir()) == []
@@ -92,29 +95,29 @@ def test_a_program_that_hangs_is_ended(kernel: Kernel) -> None:
         nursery.close()
 
 
+@pytest.mark.parametrize("delay", [0, 0.1])
 def test_a_subject_that_is_killed_is_told_and_the_judge_goes_on(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, delay: float
 ) -> None:
     program = Program((Mmap(0, 0, 1, 1, 0x32), Load(0, 0)))
     with Kernel(known=kernel.permitted) as judge:
         nursery = judge._nursery
-        assert nursery is not None
         first = next(iter(nursery.subjects))
         make = nursery.subject
 
         def killed():
             subject = make()
             os.kill(subject.pid, signal.SIGKILL)
+            time.sleep(delay)
             return subject
 
         with monkeypatch.context() as patch:
             patch.setattr(nursery, "subject", killed)
             with pytest.raises(CannotJudge, match="killed from outside, by SIGKILL"):
                 judge.run(program)
-        assert list(nursery.subjects) == [first]
+        assert is_gone(first)
         assert judge.run(program)[-1].minor == 1
-        # Without its first process it makes another one.
-        os.kill(first, signal.SIGKILL)
+        os.kill(next(iter(judge._nursery.subjects)), signal.SIGKILL)
         with pytest.raises(CannotJudge, match="killed from outside, by SIGKILL"):
             judge.run(program)
         assert judge.run(program)[-1].minor == 1
@@ -164,6 +167,57 @@ def _state(pid: int) -> str:
         return ""
 
 
+def test_kills_at_any_moment_are_told_and_leave_nothing(kernel: Kernel) -> None:
+    program = Program((Mmap(0, 0, 9, 3, 0x32), Fork(0, 1), Fork(1, 2), Store(2, 0, 1)))
+    dice, told = random.Random(1), Counter[str]()
+    before = open_files()
+    with Kernel(known=kernel.permitted) as judge:
+        over = threading.Event()
+
+        def kill() -> None:
+            while not over.wait(dice.random() / 100):
+                pids = list(judge._nursery.subjects)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(dice.choice(pids or [1 << 22]), signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        for _ in range(100):
+            try:
+                told[str(judge.run(program)[-1].result)] += 1
+            except CannotJudge as error:
+                told[str(error)] += 1
+        over.set()
+        killer.join()
+    assert set(told) <= {"0", "a subject was killed from outside, by SIGKILL"}
+    assert len(told) == 2
+    assert open_files() == before
+
+
+def test_ctrl_c_at_any_moment_leaves_nothing(kernel: Kernel) -> None:
+    program = Program((Mmap(0, 0, 9, 3, 0x32), Fork(0, 1), Fork(1, 2), Store(2, 0, 1)))
+    dice, interrupted = random.Random(1), 0
+    before, wanted = open_files(), signal.getsignal(signal.SIGINT)
+    old = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        with Kernel(known=kernel.permitted) as judge:
+            for _ in range(60):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0001 + dice.random() / 200)
+                    judge.run(program)
+                    time.sleep(0.01)
+                except KeyboardInterrupt:
+                    interrupted += 1
+                assert len(judge._nursery.subjects) == 1
+            pid = judge._nursery._group
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert interrupted == 60
+    assert is_gone(pid)
+    assert (open_files(), signal.getsignal(signal.SIGINT)) == (before, wanted)
+
+
 def test_a_judge_belongs_to_its_thread(kernel: Kernel) -> None:
     found: list[str] = []
 
@@ -185,7 +239,6 @@ def test_all_of_a_program_runs_on_one_cpu(
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     before = os.sched_getaffinity(0)
     nursery = kernel._nursery
-    assert nursery is not None
     found: list[set[int]] = []
     make = nursery.subject
 

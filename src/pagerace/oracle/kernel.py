@@ -50,7 +50,7 @@ from pagerace.oracle.program import (
 )
 from pagerace.oracle.program import Call as AnyCall
 from pagerace.oracle.seeing import Areas, Frames, Watcher
-from pagerace.oracle.subject import Fault, Nursery, Subject
+from pagerace.oracle.subject import Fault, Nursery, Subject, interrupted_later
 
 _MMAP, _MPROTECT, _MUNMAP, _MREMAP, _MSYNC, _MADVISE = 9, 10, 11, 25, 26, 28
 _PREAD, _PWRITE, _FTRUNCATE, _OPENAT = 17, 18, 77, 257
@@ -90,9 +90,10 @@ class Kernel:
         self.frames: Frames | None = None
         self.around = FaultAround()
         self._owner = (os.getpid(), threading.get_ident())
-        self._window = WINDOW
-        self._nursery: Nursery | None = Nursery(_scratch_pages(WINDOW), timeout, self.cpu)
         self._wants_frames = frames
+        self._closed = False
+        with interrupted_later():
+            self._nursery = Nursery(_scratch_pages(WINDOW), timeout, self.cpu)
         if frames and not self.permitted.refused.get("frames"):
             self.frames = Frames()
 
@@ -118,10 +119,17 @@ class Kernel:
         if program.fault_around is not None:
             self.around.set(program.fault_around * PAGE)
         run = _Run(self, nursery, program)
-        with _on_cpu(self.cpu):
+        with interrupted_later(), _on_cpu(self.cpu):
             try:
                 run.begin()
                 return [run.call(call) for call in program.calls]
+            except BaseException as error:
+                # Nobody knows what the processes were in the middle of: begin with new ones.
+                cause = nursery.death() if isinstance(error, OSError) else ""
+                nursery.close()
+                if cause:
+                    raise CannotJudge(cause) from None
+                raise
             finally:
                 nursery.clear()
                 run.close()
@@ -129,25 +137,25 @@ class Kernel:
                     self.around.restore()
 
     def _ready(self, window: int) -> Nursery:
-        """The nursery; a new one if the old one's process was killed, or a list is longer."""
-        nursery = self._nursery
-        if nursery is None:
+        """The nursery; a new one where the old one is of no use, or its list too short."""
+        if self._closed:
             raise CannotJudge("a Kernel is used after its close()")
         pages = _scratch_pages(window)
-        if not nursery.usable or nursery.scratch.pages < pages:
-            nursery.close()
-            nursery = self._nursery = Nursery(pages, self.timeout, self.cpu)
-        return nursery
+        if not self._nursery.usable or self._nursery.scratch.pages < pages:
+            with interrupted_later():
+                self._nursery.close()
+                self._nursery = Nursery(pages, self.timeout, self.cpu)
+        return self._nursery
 
     def close(self) -> None:
         """Leave no process, no file and no setting behind."""
-        if self._nursery is not None:
+        with interrupted_later():
+            self._closed = True
             self._nursery.close()
-            self._nursery = None
-        if self.frames is not None:
-            self.frames.close()
-            self.frames = None
-        self.around.close()
+            if self.frames is not None:
+                self.frames.close()
+                self.frames = None
+            self.around.close()
 
 
 class _Run:
@@ -221,11 +229,7 @@ class _Run:
         return minor - watcher.minor, major - watcher.major
 
     def fork(self, subject: Subject, call: Fork) -> int:
-        try:
-            child = subject.fork()
-        except OSError as error:
-            return -error.errno if error.errno else -1
-        self._watch(call.child, child)
+        self._watch(call.child, subject.fork())
         return call.child
 
     def exit(self, subject: Subject, call: Exit) -> int:

@@ -124,10 +124,14 @@ class Watcher:
         self._areas = areas
         self._frames = frames
         self._files: list[int] = []
-        self._stat = self._open("stat")
-        self._smaps = self._open("smaps") if smaps else -1
-        self._pagemap = self._open("pagemap") if pagemap else -1
-        self.minor, self.major = self.faults()
+        try:
+            self._stat = self._open("stat")
+            self._smaps = self._open("smaps") if smaps else -1
+            self._pagemap = self._open("pagemap") if pagemap else -1
+            self.minor, self.major = self.faults()
+        except OSError:
+            self.close()  # it was killed just now
+            raise
         self._last: tuple[bytes, Sequence[int], dict[int, Page]] = (b"", (), _NO_PAGES)
 
     def _open(self, name: str) -> int:

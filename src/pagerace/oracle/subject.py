@@ -14,7 +14,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
+from types import FrameType
 
 from pagerace.oracle import image, ptrace
 from pagerace.oracle.constants import MAP_FIXED, MAP_SHARED, PROT_READ, PROT_WRITE
@@ -77,17 +79,14 @@ class Subject:
     def step(self, entry: int, rax: int = 0, *arguments: int) -> Fault | int:
         """Run the code at ``entry`` up to its int3: what is in rax then, signed, or a fault.
 
-        ``arguments`` are those of a system call.  Raises Gone.
+        ``arguments`` are those of a system call.  Raises Gone, or ProcessLookupError if it
+        was killed while it was stopped.
         """
         registers = self._registers
         registers.rip, registers.rax, registers.orig_rax = entry, rax, _NO_SYSCALL
         for name, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), arguments):  # noqa: B905
             setattr(registers, name, value)
-        try:
-            ptrace.write_registers(self.pid, registers)
-        except ProcessLookupError:
-            self._wait()  # it was killed; this says by what
-            raise
+        ptrace.write_registers(self.pid, registers)
         return self._finish()
 
     def load(self, address: int) -> Fault | int:
@@ -143,12 +142,12 @@ class Subject:
         return result
 
     def fork(self) -> Subject:
-        """A child, ready for its first step.  Raises OSError."""
+        """A child, ready for its first step.  Raises CannotJudge if there can be none."""
         # A child of ours, not of the subject: we reap it, and no SIGCHLD disturbs its parent.
         flags = _CLONE_PARENT | signal.SIGCHLD
         pid = self.syscall(_CLONE, flags, 0, 0, 0, 0)
         if pid < 0:
-            raise OSError(-pid, os.strerror(-pid))
+            raise CannotJudge(f"fork() of a subject: {os.strerror(-pid)}")
         child = self.nursery.child(pid)
         child.begin()
         child._finish()  # it stands before the int3: now the page of code is there
@@ -203,6 +202,7 @@ class Nursery:
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
         self._first: Subject | None = None
+        self._group = 0
         try:
             self._first = self._start(cpu)
         except BaseException:
@@ -212,19 +212,14 @@ class Nursery:
         self._watch.start()
 
     def _start(self, cpu: int | None) -> Subject:
-        pid = _spawn(image.image(), self.scratch.file)
+        pid = self._group = _spawn(image.image(), self.scratch.file)
         try:
             if cpu is not None:
                 os.sched_setaffinity(pid, {cpu})
             ptrace.seize(pid)
             ptrace.interrupt(pid)
-        except BaseException as error:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            if isinstance(error, OSError):
-                raise CannotJudge(f"ptrace(PTRACE_SEIZE): {error.strerror}") from None
-            raise
+        except OSError as error:
+            raise CannotJudge(f"ptrace(PTRACE_SEIZE): {error.strerror}") from None
         first = self.child(pid)
         first.begin()
         read_write = PROT_READ | PROT_WRITE
@@ -261,6 +256,18 @@ class Nursery:
             return f"a subject was killed from outside, by {name}"
         return f"a subject ended with status {os.WEXITSTATUS(status)}"
 
+    def death(self) -> str:
+        """Of which death does nobody know yet?  "" if all live."""
+        for _ in range(100):
+            for subject in list(self.subjects.values()):
+                pid, status = os.waitpid(subject.pid, ptrace.WALL | os.WNOHANG)
+                if pid and not os.WIFSTOPPED(status):
+                    subject.alive = False
+                    self.forget(subject)
+                    return self.cause(status)
+            time.sleep(0.01)  # it was sent a signal, and has not come to its end
+        return ""
+
     def subject(self) -> Subject:
         """A process that has nothing mapped but its code and the scratch memory."""
         assert self._first is not None
@@ -277,7 +284,7 @@ class Nursery:
 
     @property
     def usable(self) -> bool:
-        return self._first is not None and self._first.alive
+        return not self._closed.is_set() and self._first is not None and self._first.alive
 
     def _watchdog(self) -> None:
         """Whoever waits for a subject that hangs is woken by its death."""
@@ -290,16 +297,38 @@ class Nursery:
                         os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Leave no process, no file and no thread behind."""
+        """Leave no process, no file and no thread behind.  A second time it does nothing."""
+        if self._closed.is_set():
+            return
         self._closed.set()
         if self._watch is not None:
             self._watch.join()
-            self._watch = None
-        for subject in list(self.subjects.values()):
-            subject.kill()
-        if self._first is not None or not self.scratch.memory.closed:
-            self._first = None
-            self.scratch.close()
+        if self._group:
+            # All are of the group of the first, also those that nobody has heard of yet.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._group, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    os.waitpid(-self._group, ptrace.WALL)
+        self.subjects.clear()
+        self.scratch.close()
+
+
+@contextlib.contextmanager
+def interrupted_later() -> Generator[None]:
+    """Ctrl-C is felt at the end: in the middle of it processes would be lost."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    came: list[FrameType | None] = []
+    signal.signal(signal.SIGINT, lambda _, frame: came.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(signal.SIGINT, came[0])
 
 
 def _spawn(content: bytes, file: int) -> int:
