@@ -4,16 +4,17 @@
     64         small structures and arrays, one after the other
     ...        large ones, each from a page of the host on
 
-The scalar fields of a structure's objects stand side by side, so that one object is one
-cache line of the host or two; an array inside a structure stands apart.  All is 0 at first,
-and a page that nobody touches is none of the host's memory.
+A large family that no function accesses has no place.  The scalar fields of an object stand
+side by side, so that it is one cache line of the host or two; an array inside a structure
+stands apart.  All is 0 at first, and a page that nobody touches is none of the host's memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pagerace.compiler.ir import Family
+from pagerace.compiler.ir import Code, Family, Load, Store
 from pagerace.compiler.memory import Leaf, Memory
 
 HEADER = 64
@@ -58,9 +59,16 @@ def size_of(family: Family) -> int:
     return max(1, 1 << (family.type.bits - 1).bit_length() >> 3)
 
 
-def place(memory: Memory) -> Placement:
-    """Give every cell of the memory its place."""
-    blocks = sorted(_blocks(memory), key=lambda block: block.bytes > SMALL)
+def place(memory: Memory, codes: Iterable[Code]) -> Placement:
+    """Give the cells of the memory that ``codes`` work on their places."""
+    used = {
+        instruction.family.number
+        for code in codes
+        for block in code.blocks
+        for instruction in block.instructions
+        if isinstance(instruction, (Load, Store))
+    }
+    blocks = sorted(_blocks(memory, used), key=lambda block: block.bytes > SMALL)
     of: dict[int, Placed] = {}
     placed: list[tuple[Block, int]] = []
     end = HEADER
@@ -74,17 +82,21 @@ def place(memory: Memory) -> Placement:
     return Placement(of, tuple(placed), -(-end // PAGE) * PAGE)
 
 
-def _blocks(memory: Memory) -> list[Block]:
+def _blocks(memory: Memory, used: set[int]) -> list[Block]:
+    def is_placed(family: Family) -> bool:
+        wanted = family.number in used or family.count * size_of(family) <= SMALL
+        return family.type.bits > 0 and wanted
+
     found: list[Block] = []
     known: set[int] = set()
     for structure in memory.structures.values():
         fields = [f for f in structure.fields.values() if isinstance(f, Leaf)]
-        scalars = [f.family for f in fields if not f.lengths and f.family.type.bits]
+        scalars = [f.family for f in fields if not f.lengths and is_placed(f.family)]
         known |= {family.number for family in scalars}
         if scalars:
             found.append(_side_by_side(structure.cls.__name__, scalars))
     for family in memory.families:
-        if family.number not in known and family.type.bits:
+        if family.number not in known and is_placed(family):
             found.append(Block(family.name, ((family, 0),), family.count, size_of(family)))
     return found
 

@@ -16,7 +16,7 @@ from pagerace.compiler import interpreter, ir
 from pagerace.compiler.ir import Family, Scalar
 from pagerace.compiler.memory import FieldPlace, Leaf
 from pagerace.compiler.ops import signed_value
-from pagerace.compiler.placement import PAGE, Placed
+from pagerace.compiler.placement import PAGE
 from pagerace.compiler.whole import Whole, compile_whole, symbol_of
 from pagerace.lang.protocol import Edit, Function
 from pagerace.lang.structures import Array, Config, PerThread, Pool, Struct, bound
@@ -63,7 +63,11 @@ class Running:
         self._engine: _Native | _Interpreted
         entries = {symbol_of(function) for function in functions}
         if interpret:
-            views = [self.view(family) for family in self.memory.families]
+            placed = self.placement.of
+            views = [
+                self.view(family) if family.number in placed else None
+                for family in self.memory.families
+            ]
             self._engine = _Interpreted(whole, views)
         else:
             self._engine = _Native(whole, entries, self._address)
@@ -191,7 +195,9 @@ class Running:
 
     def view(self, family: Family) -> memoryview:
         """All cells of a family."""
-        at: Placed = self.placement.of[family.number]
+        at = self.placement.of.get(family.number)
+        if at is None:
+            raise KeyError(f"no function of these reads or writes {family.name}")
         whole = self._bytes[at.offset : at.offset + (family.count - 1) * at.stride + at.size]
         return whole.cast(_FORMATS[at.size])[:: at.stride // at.size]
 

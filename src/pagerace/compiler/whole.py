@@ -68,7 +68,7 @@ def compile_whole(functions: Sequence[Function], edits: Sequence[Edit] = ()) -> 
         raise CompileError(unique(diagnostics))
     for code in codes.values():
         points.clean(code)
-    return Whole(codes, memory, place(memory))
+    return Whole(codes, memory, place(memory, codes.values()))
 
 
 def _mentioned(functions: Sequence[Function]) -> list[type[Struct]]:
