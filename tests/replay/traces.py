@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from pagerace.replay.events import Batch, Call, Event, TraceError, unpack
+from pagerace.replay.events import Batch, Call, Event, Mapping, TraceError, unpack
 from pagerace.replay.lines import Reader
 from pagerace.replay.reader import Trace
 
@@ -98,22 +98,23 @@ CHAMPSIM = instruction(0x402680, (0x7F00, 0), (0x6F00, 0, 0x6F08, 0)) + instruct
 )
 
 Record = tuple[int, int, int, int, int]
+Found = Record | Call | Mapping
 
 
-def flat(events: list[Event]) -> list[Record | Call]:
+def flat(events: list[Event]) -> list[Found]:
     """Events without their cut into batches: (process, thread, address, size, kind)."""
-    found: list[Record | Call] = []
+    found: list[Found] = []
     for event in events:
         if isinstance(event, Batch):
             found += [(event.process, event.thread, *unpack(r)) for r in event.records]
-        elif isinstance(event, Call):
+        else:
             found.append(event)
     return found
 
 
-def drain(reader: Reader | Trace) -> tuple[list[Record | Call], TraceError | None]:
+def drain(reader: Reader | Trace) -> tuple[list[Found], TraceError | None]:
     """All events, and the error at their end."""
-    found: list[Record | Call] = []
+    found: list[Found] = []
     try:
         for event in reader.events():
             found += flat([event])
@@ -122,7 +123,7 @@ def drain(reader: Reader | Trace) -> tuple[list[Record | Call], TraceError | Non
     return found, None
 
 
-def read(path: Path, content: bytes | str) -> tuple[list[Record | Call], TraceError | None]:
+def read(path: Path, content: bytes | str) -> tuple[list[Found], TraceError | None]:
     """What is read of a file with this content."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     try:

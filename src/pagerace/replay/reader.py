@@ -12,6 +12,7 @@ from pagerace.replay.champsim import ChampSim, is_champsim
 from pagerace.replay.dynamorio import Entries, Memtrace, View
 from pagerace.replay.events import Event, TraceError
 from pagerace.replay.lines import Reader
+from pagerace.replay.parquet import MAGIC, Parquet
 from pagerace.replay.perf import EVENT, Perf
 from pagerace.replay.scanned import Lackey
 from pagerace.replay.sources import Source
@@ -25,10 +26,11 @@ READERS: Final[dict[str, type[Reader]]] = {
     "drmemtrace": Entries,
     "champsim": ChampSim,
     "perf": Perf,
+    "parquet": Parquet,
 }
 KNOWN: Final = (
     "valgrind lackey, DynamoRIO (drcachesim view, memtrace samples, offline entries), "
-    "ChampSim, `perf script` of page faults"
+    "ChampSim, `perf script` of page faults, and its own Parquet form"
 )
 HELP: Final = f"pagerace reads {KNOWN}; --from names the format"
 
@@ -80,6 +82,8 @@ def detect(head: bytes, name: str) -> str:
     """The format that begins like this.  Raises TraceError."""
     if not head:
         raise TraceError(name, 0, "the trace is empty")
+    if head.startswith(MAGIC):
+        return "parquet"
     if b"\0" in head:
         return _detect_binary(head, name)
     lines = head.decode("utf-8", "backslashreplace").split("\n")
