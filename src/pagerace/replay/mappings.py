@@ -65,15 +65,18 @@ class Mappings:
 
     def __init__(self, calls: Sequence[Call] = ()) -> None:
         self._pending: dict[int, list[Call]] = {}
-        for call in calls:
-            self._pending.setdefault(call.process, []).append(call)
-        for waiting in self._pending.values():
-            waiting.reverse()
+        self.expect(calls)
         self._known: dict[int, Ranges] = {}
         self._breaks: dict[int, int] = {}
         self._asked: dict[int, int] = {}
         self.inferred = 0  # mappings
         self.inferred_bytes = 0
+
+    def expect(self, calls: Sequence[Call]) -> None:
+        """These are the calls of another run."""
+        self._pending.clear()
+        for call in reversed(calls):
+            self._pending.setdefault(call.process, []).append(call)
 
     def observe(self, event: Event) -> None:
         """Take note of what an event maps and unmaps."""
