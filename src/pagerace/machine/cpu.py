@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pagerace.lang import Array, BitStruct, Pool, Struct, array, pool
 from pagerace.machine.memory import Machine, pfn_t
-from pagerace.machine.pgtable import page_table
 from pagerace.machine.tables import upper_table
 
 
@@ -31,9 +30,8 @@ class steal_time(BitStruct):
 
 
 class processor(Struct):
-    """One CPU.  ``cr3``: the table of PTEs that its walker reads; None: no user space.
+    """One CPU.  ``cr3``: the top table that its walker reads; None: no user space.
 
-    ``pgd`` is the same register where Machine.levels is more than 1: the top table.
     ``tlb[a]`` translates virtual page a.  ``interrupts_off``: the interrupt flag is
     clear.  ``request[i]``: CPU i has sent an interrupt and waits for the answer.
     ``invalidate[i * Machine.pages + a]``: CPU i has broadcast that all forget page a, and
@@ -41,8 +39,7 @@ class processor(Struct):
     ``away``: it executes a kernel thread, which has no use for the user space.
     """
 
-    cr3: page_table | None = None
-    pgd: upper_table | None = None
+    cr3: upper_table | None = None
     tlb: Array[tlb_entry] = array(lambda: Machine.pages)
     interrupts_off: bool
     request: Array[bool] = array(lambda: Machine.cpus)
@@ -62,8 +59,6 @@ def runs(cpu: processor) -> bool:
 
 def has_tables(cpu: processor) -> bool:
     """Has the CPU a user space?"""
-    if Machine.levels > 1:
-        return cpu.pgd is not None
     return cpu.cr3 is not None
 
 

@@ -19,9 +19,10 @@ PAGE_SIZE = 1
 class Machine(Config):
     """Sizes and rules.  ``pages``: virtual pages of an address space, and blocks of a file.
 
-    ``levels``: of page tables, 1 to 5; ``entries``: in each table above those of PTEs,
-    which share the pages equally.  ``paravirtual``: the CPUs are virtual, and the host takes
-    them away (machine/vcpu.py).
+    ``levels``: of page tables, 2 to 5; ``entries``: in each table above those of PTEs,
+    which share the pages equally.  ``tables``, ``uppers``: how many tables of PTEs there is
+    memory for, and tables above them; None: what one address space needs.
+    ``paravirtual``: the CPUs are virtual, and the host takes them away (machine/vcpu.py).
 
     The widths are as small as a check wants them: ``address_bits`` of a page's number,
     ``frame_bits`` of a frame's, ``version_bits`` of a content, ``count_bits`` of the kernel's
@@ -30,8 +31,10 @@ class Machine(Config):
     """
 
     arch: Arch = Arch.X86_64
-    levels: int = 1
+    levels: int = 2
     entries: int = 1
+    tables: int | None = None
+    uppers: int | None = None
     paravirtual: bool = False
     cpus: int = 3
     pages: int = 1

@@ -29,9 +29,7 @@ from pagerace.machine.walker import arm64
 
 def ptrs_per_pte() -> int:
     """PTRS_PER_PTE: the pages that one table of PTEs translates."""
-    if Machine.levels > 1:
-        return Machine.pages // entries_to_the(Machine.levels - 1)
-    return Machine.pages
+    return Machine.pages // entries_to_the(Machine.levels - 1)
 
 
 def entries_to_the(power: int) -> int:
@@ -127,9 +125,9 @@ def pte_wrprotect(pte: pte_t) -> pte_t:
 
 def pte_offset_kernel(table: page_table, address: ulong) -> pte_slot:
     """pte_offset_kernel() of include/linux/pgtable.h: the entry of an address."""
-    if Machine.levels > 1:
-        return table.pte[address % len(table.pte)]  # pte_index()
-    return table.pte[address]
+    if ptrs_per_pte() == Machine.pages:
+        return table.pte[address]
+    return table.pte[address % ptrs_per_pte()]  # pte_index()
 
 
 def ptep_get(ptep: pte_slot) -> pte_t:

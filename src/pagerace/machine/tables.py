@@ -1,15 +1,14 @@
-"""Tables above those of PTEs, and how the walker goes down through them.
+"""Tables of all levels, and how the walker goes down through them.
 
     levels    pgd            p4d      pud      pmd
-    1         -              -        -        -         the register points to the PTEs
     2         to PTEs        folded   folded   folded
     3         to a PMD       folded   folded   to PTEs
     4         to a PUD       folded   to ...   to PTEs
     5         to a P4D       to ...   to ...   to PTEs
 
 A folded level is what the kernel makes of it: its entry is the entry of the level above
-(include/asm-generic/pgtable-nop4d.h and its like).  The tables of PTEs are those of
-machine/pgtable.py.
+(include/asm-generic/pgtable-nop4d.h and its like).  An entry is a word in memory like a PTE,
+and its frame number is the number of the table that it points to.
 
 TRUSTED.
 """
@@ -18,48 +17,158 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from pagerace.lang import Array, Pool, Struct, array, pool
-from pagerace.machine.memory import Machine, ulong
-from pagerace.machine.pgtable import entries_to_the, page_table, pte_offset_kernel, pte_slot
+from pagerace.lang import Array, Config, Pool, Struct, array, pool
+from pagerace.machine.arch import Arch
+from pagerace.machine.entry import load_entry_whole, pte_slot, pte_t, store_entry
+from pagerace.machine.memory import Machine, pfn_t, ulong
+from pagerace.machine.pae import load_halves
+from pagerace.machine.pgtable import (
+    entries_to_the,
+    page_table,
+    pfn_pte,
+    pte_clear,
+    pte_none,
+    pte_offset_kernel,
+    pte_pfn,
+    pte_present,
+    pte_same,
+)
+
+# What an entry above the PTEs holds.  The hardware has one format for all levels.
+pmdval_t: TypeAlias = pte_t
 
 
-class table_entry(Struct):
-    """An entry above the PTEs; the hardware reads those of all levels alike.
+class PteTables(Config):
+    """``come_and_go``: page tables are allocated and freed.
 
-    ``table``: the table that it points to, or in an entry of the lowest such level
-    ``ptes``.  Neither: pgd_none(), p4d_none() and so on.
+    ``rcu_free``: they are freed after a grace period (MMU_GATHER_RCU_TABLE_FREE), as it
+    has to be where a flush may interrupt nobody.  ``nr_ptes``: the tables of PTEs of an mm
+    are counted, which no code but an accounting looks at.
     """
 
-    table: upper_table | None = None
-    ptes: page_table | None = None
+    come_and_go: bool = False
+    rcu_free: bool = False
+    nr_ptes: bool = False
 
 
-pgd_t: TypeAlias = table_entry
-p4d_t: TypeAlias = table_entry
-pud_t: TypeAlias = table_entry
+class pmd_t(Struct):
+    """An entry above the PTEs: what a ``pmd_t *``, ``pud_t *`` and so on points to.
+
+    ``fixed``: the same where tables do not come and go.  The compiler knows what no thread
+    writes by fields, and PTEs are written; so this one is a constant, and costs no step.
+    """
+
+    entry: pte_slot
+    fixed: pmdval_t
+
+
+pgd_t: TypeAlias = pmd_t
+p4d_t: TypeAlias = pmd_t
+pud_t: TypeAlias = pmd_t
 
 
 class upper_table(Struct):
     """A PGD, P4D, PUD or PMD: a table of entries."""
 
-    entry: Array[table_entry] = array(lambda: Machine.entries if Machine.levels > 1 else 1)
+    entry: Array[pmd_t] = array(lambda: Machine.entries)
 
 
-def upper_tables_of_an_mm() -> int:
-    """The tables above those of PTEs, if all are there: a full tree of ``levels`` - 1."""
-    return sum(entries_to_the(depth) for depth in range(Machine.levels - 1))
+def page_table_count() -> int:
+    """Tables of PTEs that there is memory for."""
+    if Machine.tables is None:
+        return entries_to_the(Machine.levels - 1)
+    return Machine.tables
 
 
-# Of one address space.
-upper_tables: Pool[upper_table] = pool(upper_table, lambda: upper_tables_of_an_mm())
+def upper_table_count() -> int:
+    """Tables above them; those of one address space are a full tree."""
+    if Machine.uppers is None:
+        return sum(entries_to_the(depth) for depth in range(Machine.levels - 1))
+    return Machine.uppers
+
+
+# Table n is known by frame number n; a frame that is a table is nothing else.
+page_tables: Pool[page_table] = pool(page_table, lambda: page_table_count())
+upper_tables: Pool[upper_table] = pool(upper_table, lambda: upper_table_count())
+
+
+def pmd_none(pmd: pmdval_t) -> bool:
+    """pmd_none() of arch/x86/include/asm/pgtable.h, and pud_none() and so on."""
+    return pte_none(pmd)
+
+
+def pmd_present(pmd: pmdval_t) -> bool:
+    """pmd_present() of arch/x86/include/asm/pgtable.h."""
+    return pte_present(pmd)
+
+
+def pmd_pfn(pmd: pmdval_t) -> pfn_t:
+    """pmd_pfn() of arch/x86/include/asm/pgtable.h."""
+    return pte_pfn(pmd)
+
+
+def pmd_same(a: pmdval_t, b: pmdval_t) -> bool:
+    """pmd_same() of include/linux/pgtable.h."""
+    return pte_same(a, b)
+
+
+def pmd_trans_huge(pmd: pmdval_t) -> bool:
+    """pmd_trans_huge() of arch/x86/include/asm/pgtable.h: a leaf, and no table below it."""
+    return False
+
+
+def pmd_page_vaddr(pmd: pmdval_t) -> page_table:
+    """pmd_page_vaddr() of arch/x86/include/asm/pgtable.h: the table of a present entry."""
+    return page_tables[pte_pfn(pmd)]
+
+
+def pud_pgtable(pud: pmdval_t) -> upper_table:
+    """pud_pgtable() of arch/x86/include/asm/pgtable.h, and its like above."""
+    return upper_tables[pte_pfn(pud)]
+
+
+def table_entry(number: pfn_t) -> pmdval_t:
+    """``__pmd(__pa(table) | _PAGE_TABLE)``: what points to a table."""
+    return pfn_pte(number, True)
+
+
+def pmdp_get(pmd: pmd_t) -> pmdval_t:
+    """pmdp_get() of include/linux/pgtable.h: ``*pmdp``, whoever else may write."""
+    if not PteTables.come_and_go:
+        return pmd.fixed
+    if Machine.arch is Arch.X86_PAE:
+        return load_halves(pmd.entry)
+    return load_entry_whole(pmd.entry)
+
+
+def set_pmd(pmd: pmd_t, value: pmdval_t) -> None:
+    """native_set_pmd() of asm/pgtable.h; on PAE by set_64bit(), never half by half."""
+    if PteTables.come_and_go:
+        store_entry(pmd.entry, value)
+    else:
+        pmd.fixed = value
+
+
+def pmd_clear(pmd: pmd_t) -> None:
+    """pmd_clear() of asm/pgtable.h: on PAE in two halves."""
+    pte_clear(pmd.entry)
 
 
 def index_at(level: int, address: ulong) -> ulong:
     """pgd_index() and its like: where in a table of this level, 2 to 5, an address is."""
     if Machine.entries == 1:
         return 0
-    pages = Machine.pages // entries_to_the(Machine.levels + 1 - level)
-    return (address // pages) % Machine.entries
+    return (address // pages_below(level)) % Machine.entries
+
+
+def pages_below(level: int) -> int:
+    """PMD_SIZE and its like, in pages: what an entry in a table of this level covers."""
+    return Machine.pages // entries_to_the(Machine.levels + 1 - level)
+
+
+def load_table_entry(entry: pmd_t) -> pmdval_t:
+    """The walker's own load, of all bits at once."""
+    return entry.entry.value if PteTables.come_and_go else entry.fixed
 
 
 def walk(top: upper_table, address: ulong) -> pte_slot | None:
@@ -69,11 +178,11 @@ def walk(top: upper_table, address: ulong) -> pte_slot | None:
     """
     table = top
     for step in range(Machine.levels - 2):
-        below = table.entry[index_at(Machine.levels - step, address)].table
-        if below is None:
+        above = load_table_entry(table.entry[index_at(Machine.levels - step, address)])
+        if not above.present:
             return None
-        table = below
-    ptes = table.entry[index_at(2, address)].ptes
-    if ptes is None:
+        table = upper_tables[above.pfn]
+    pmd = load_table_entry(table.entry[index_at(2, address)])
+    if not pmd.present:
         return None
-    return pte_offset_kernel(ptes, address)
+    return pte_offset_kernel(page_tables[pmd.pfn], address)

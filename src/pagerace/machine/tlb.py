@@ -24,7 +24,6 @@ from pagerace.lang import atomic, choose, smp_processor_id, wait_until
 from pagerace.machine.cpu import cpus, has_tables, processor, runs, tlb_entry
 from pagerace.machine.entry import pte_slot, remember
 from pagerace.machine.memory import Machine, frames, ulong
-from pagerace.machine.pgtable import pte_offset_kernel
 from pagerace.machine.tables import walk
 from pagerace.machine.walker import (
     fault_keeps_entry,
@@ -99,15 +98,10 @@ def try_store(cpu: processor, address: ulong) -> Access:
 
 def entry_of(cpu: processor, address: ulong) -> pte_slot | None:
     """The PTE to which the walker comes from the CPU's own register, if to any."""
-    if Machine.levels > 1:
-        top = cpu.pgd
-        if top is None:
-            return None
-        return walk(top, address)
-    table = cpu.cr3
-    if table is None:
+    top = cpu.cr3
+    if top is None:
         return None
-    return pte_offset_kernel(table, address)
+    return walk(top, address)
 
 
 def fill(cpu: processor, address: ulong) -> Access:

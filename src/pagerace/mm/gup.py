@@ -14,11 +14,17 @@ from pagerace.machine.pgtable import (
     pte_write,
     ptep_get,
 )
+from pagerace.machine.tables import (
+    pmd_page_vaddr,
+    pmd_present,
+    pmd_same,
+    pmdp_get,
+    pmdval_t,
+)
 from pagerace.mm.mm_types import folio, mm_struct, page_folio, pfn_to_page, pmd_t
 from pagerace.mm.page_flags import folio_try_get
-from pagerace.mm.pgalloc import pmd_changed, pmd_get_lockless, pmd_page_table
 from pagerace.mm.pgtable import mm_find_pmd
-from pagerace.mm.pgtable_lockless import ptep_get_lockless
+from pagerace.mm.pgtable_lockless import pmdp_get_lockless, ptep_get_lockless
 from pagerace.mm.swap import folio_put
 
 
@@ -64,9 +70,7 @@ def lockless_pages_from_mm(
     return pages.nr
 
 
-def gup_pmd_range(
-    mm: mm_struct, addr: ulong, end: ulong, flags: u1, pages: page_list
-) -> bool:
+def gup_pmd_range(mm: mm_struct, addr: ulong, end: ulong, flags: u1, pages: page_list) -> bool:
     """gup_pgd_range() down to gup_pmd_range(): one PMD entry covers the whole mm.
 
     Linux kernel commit 1180e732c985 ("mm/gup: Fix the lockless PMD access") (in v6.2).
@@ -74,8 +78,8 @@ def gup_pmd_range(
     pmd = mm_find_pmd(mm, addr)
     if pmd is None:
         return False
-    entry = pmd_get_lockless(pmd)
-    if not pte_present(entry):
+    entry = pmdp_get_lockless(pmd)
+    if not pmd_present(entry):
         return False
     while addr != end:
         if not gup_pte_range(pmd, entry, addr, flags, pages):
@@ -89,8 +93,13 @@ def pte_access_permitted(pte: pte_t, write: bool) -> bool:
     return pte_present(pte) and (not write or pte_write(pte))
 
 
+def pmd_changed(pmd: pmd_t, entry: pmdval_t) -> bool:
+    """``pmd_val(pmd) != pmd_val(*pmdp)``: is it another one than was read before?"""
+    return not pmd_same(entry, pmdp_get(pmd))
+
+
 def gup_pte_range(
-    pmd: pmd_t, entry: pte_t, addr: ulong, flags: u1, pages: page_list
+    pmd: pmd_t, entry: pmdval_t, addr: ulong, flags: u1, pages: page_list
 ) -> bool:
     """gup_pte_range(), of one entry: False if the slow path has to do it.
 
@@ -101,7 +110,7 @@ def gup_pte_range(
     Linux kernel commit 70cbc3cc78a9 ("mm: gup: fix the fast GUP race against THP
     collapse") (in v6.1) added the second look at the PMD entry.
     """
-    ptep = pte_offset_kernel(pmd_page_table(pmd, entry), addr)
+    ptep = pte_offset_kernel(pmd_page_vaddr(entry), addr)
     pte = ptep_get_lockless(ptep)
     if not pte_access_permitted(pte, flags & FOLL_WRITE != 0):
         return False

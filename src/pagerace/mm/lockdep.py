@@ -20,6 +20,7 @@ class LockClass(IntEnum):
     I_MMAP_RWSEM = 2
     PAGE_TABLE_LOCK = 3
     PAGE_TABLE_LOCK_NESTED = 4  # a second one, SINGLE_DEPTH_NESTING
+    PMD_LOCK = 5  # pmd_lock(); PTLs are taken inside
 
 
 class lockdep_map(Struct):

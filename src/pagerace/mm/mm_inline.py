@@ -11,7 +11,7 @@ from enum import Enum
 
 from pagerace.lang import READ_ONCE, Config, atomic
 from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc, atomic_read
-from pagerace.mm.mm_types import mm_struct, pmd_t
+from pagerace.mm.mm_types import mm_struct, pmd_ptdesc, pmd_t
 
 
 class Pending(Enum):
@@ -52,16 +52,19 @@ def mm_tlb_flush_nested(mm: mm_struct) -> bool:
 
 def pte_table_flush_begin(pmd: pmd_t) -> None:
     """A gather has cleared its first entry of this table; PTL held.  A proposal."""
+    table = pmd_ptdesc(pmd)
     with atomic():
-        pmd.tlb_gen += 1
+        table.tlb_gen += 1
 
 
 def pte_table_flush_end(pmd: pmd_t) -> None:
     """That gather has flushed.  A proposal."""
+    table = pmd_ptdesc(pmd)
     with atomic():
-        pmd.tlb_gen_completed += 1
+        table.tlb_gen_completed += 1
 
 
 def pte_table_flush_pending(pmd: pmd_t) -> bool:
     """Has some gather still to flush what it cleared in this table?  A proposal."""
-    return READ_ONCE(pmd.tlb_gen) != READ_ONCE(pmd.tlb_gen_completed)
+    table = pmd_ptdesc(pmd)
+    return READ_ONCE(table.tlb_gen) != READ_ONCE(table.tlb_gen_completed)

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, sized, u1, u2
 from pagerace.machine.memory import Machine, cpumask_t, pfn_t, ulong
-from pagerace.machine.pgtable import entries_to_the, page_table, pte_slot, pte_t
-from pagerace.machine.tables import upper_table
+from pagerace.machine.pgtable import page_table, pte_slot, pte_t
+from pagerace.machine.tables import (
+    page_table_count,
+    page_tables,
+    pmd_pfn,
+    pmd_t,
+    pmdp_get,
+    upper_table,
+)
 from pagerace.mm.atomic import atomic_t
 from pagerace.mm.rwsem import rw_semaphore
 from pagerace.mm.spinlock import spinlock_t
@@ -85,28 +92,30 @@ class vm_area_struct(Struct):
 vm_area_cachep: Pool[vm_area_struct] = pool(vm_area_struct, lambda: Mm.vmas)
 
 
-class pmd_t(Struct):
-    """An entry of the PMD and what hangs on it: a table of PTEs and the table's lock.
+class ptdesc(Struct):
+    """struct ptdesc: what the kernel keeps of a table of PTEs; split PTLs.
 
-    ``entry``: its value in memory, where tables come and go (mm/pgalloc.py).
     ``tlb_gen`` and ``tlb_gen_completed``: flushes that the table needed, and those of them
     that are done (a proposal: see mm/mm_inline.py).
     """
 
-    entry: pte_slot
-    table: page_table
     ptl: spinlock_t
     tlb_gen: u2
     tlb_gen_completed: u2
 
 
-def further_page_tables() -> int:
-    """The tables of PTEs that an mm has beside ``mm.pmd``."""
-    return entries_to_the(Machine.levels - 1) - 1 if Machine.levels > 1 else 0
+# ptdescs[n] is that of page_tables[n].
+ptdescs: Pool[ptdesc] = pool(ptdesc, lambda: page_table_count())
 
 
-# Table n + 1 of the PTEs of an mm; table 0 is ``mm.pmd``.
-pmds: Pool[pmd_t] = pool(pmd_t, lambda: further_page_tables())
+def page_ptdesc(table: page_table) -> ptdesc:
+    """page_ptdesc(virt_to_page()) of include/linux/mm.h."""
+    return ptdescs[page_tables.index(table)]
+
+
+def pmd_ptdesc(pmd: pmd_t) -> ptdesc:
+    """page_ptdesc(pmd_page()) of include/linux/mm.h: of the table that it points to."""
+    return ptdescs[pmd_pfn(pmdp_get(pmd))]
 
 
 class mm_context_t(Struct):
@@ -122,12 +131,13 @@ class mm_context_t(Struct):
 class mm_struct(Struct):
     """An address space.  ``cpu_bitmap``: the CPUs that run its threads, for flushes.
 
-    ``mm_mt``: its VMAs.  ``pgd``: its top table, where Machine.levels is more than 1; else
-    one PMD entry covers all of it.
+    ``mm_mt``: its VMAs.  ``pgd``: its top table.  ``page_table_lock``: for the entries of all
+    tables above those of PTEs.  ``nr_ptes``: the tables of PTEs, where mm/pgalloc.py counts.
     """
 
     pgd: upper_table | None = None
-    pmd: pmd_t
+    page_table_lock: spinlock_t
+    nr_ptes: atomic_t
     context: mm_context_t
     cpu_bitmap: cpumask_t
     mmap_lock: rw_semaphore

@@ -20,9 +20,11 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pagerace.lang import Array, BitStruct, Config, Ref, Struct, array, per_thread
+from pagerace.lang import Array, BitStruct, Config, Ref, Struct, array, per_thread, u16
 from pagerace.machine.arch import Arch
 from pagerace.machine.memory import PAGE_SIZE, Machine, nr_t, pfn_t, ulong
+from pagerace.machine.pgtable import page_table
+from pagerace.machine.tables import page_tables, upper_table, upper_tables
 from pagerace.mm.mm_inline import (
     FlushPending,
     Pending,
@@ -42,6 +44,8 @@ from pagerace.mm.mm_types import (
 )
 from pagerace.mm.notes import note_delayed, note_flushed, note_undelayed
 from pagerace.mm.page_writeback import set_page_dirty
+from pagerace.mm.pgalloc import PteTables, pmd_free, pte_free
+from pagerace.mm.rcupdate import synchronize_rcu
 from pagerace.mm.rmap import page_remove_rmap, page_zap_pte_rmap
 from pagerace.mm.sched import Sched
 from pagerace.mm.swap import put_page
@@ -70,6 +74,7 @@ class MmuGather(Config):
     ``flush_under_ptl``: zap_pte_range() holds the PTL until the TLBs are flushed.
     ``bundle``: pages in a batch (MMU_GATHER_BUNDLE, MAX_GATHER_BATCH).
     ``batches``: batches, the local one and MAX_GATHER_BATCH_COUNT more.
+    ``table_batch``: page tables in the one batch of them (MAX_TABLE_BATCH).
     """
 
     delay_rmap: bool = True
@@ -79,6 +84,7 @@ class MmuGather(Config):
     flush_under_ptl: bool = True
     bundle: int = 2
     batches: int = 2
+    table_batch: int = 1
 
 
 V6_0 = MmuGather(delay_rmap=False, force=Force.DIRTY)
@@ -113,6 +119,20 @@ class mmu_gather_batch(Struct):
     encoded_pages: Array[encoded_page] = array(lambda: MmuGather.bundle)
 
 
+class encoded_table(BitStruct):
+    """What a ``void *`` of a table batch points to: a table of PTEs, or one above them."""
+
+    number: pfn_t = 0
+    upper: bool = False
+
+
+class mmu_table_batch(Struct):
+    """struct mmu_table_batch: page tables that are to be freed."""
+
+    nr: u16
+    tables: Array[encoded_table] = array(lambda: MmuGather.table_batch)
+
+
 class mmu_gather(Struct):
     """struct mmu_gather, on the stack of who unmaps.
 
@@ -126,6 +146,7 @@ class mmu_gather(Struct):
     end: ulong
     fullmm: bool
     cleared_ptes: bool
+    freed_tables: bool
     delayed_rmap: bool
     active: nr_t
     table: pmd_t | None = None
@@ -133,6 +154,8 @@ class mmu_gather(Struct):
 
 
 gathers = per_thread(mmu_gather)
+# ``tlb->batch`` of each gather; the kernel allocates it when the first table goes.
+table_batches = per_thread(mmu_table_batch)
 
 
 def tlb_gather_mmu(tlb: mmu_gather, mm: mm_struct) -> None:
@@ -150,6 +173,8 @@ def __tlb_reset_range(tlb: mmu_gather) -> None:
     tlb.start = Machine.pages
     tlb.end = 0
     tlb.cleared_ptes = False
+    if PteTables.come_and_go:
+        tlb.freed_tables = False
 
 
 def tlb_remove_tlb_entry(tlb: mmu_gather, address: ulong) -> None:
@@ -226,7 +251,7 @@ def tlb_next_batch(tlb: mmu_gather) -> bool:
 
 def tlb_flush_mmu_tlbonly(tlb: mmu_gather) -> None:
     """tlb_flush_mmu_tlbonly(): after it no TLB has what was gathered so far."""
-    if not tlb.cleared_ptes:
+    if not (tlb.cleared_ptes or (PteTables.come_and_go and tlb.freed_tables)):
         return
     flush_tlb_mm_range(tlb.mm, tlb.start, tlb.end)
     note_flushed(tlb.start, tlb.end)
@@ -268,8 +293,72 @@ def tlb_flush_mmu(tlb: mmu_gather) -> None:
 
 
 def tlb_flush_mmu_free(tlb: mmu_gather) -> None:
-    """tlb_flush_mmu_free(): only pages are gathered here, no page tables."""
+    """tlb_flush_mmu_free(): what was gathered is freed, tables first."""
+    if PteTables.come_and_go:
+        tlb_table_flush(tlb)
     tlb_batch_pages_flush(tlb)
+
+
+def pte_free_tlb(tlb: mmu_gather, table: page_table, address: ulong) -> None:
+    """pte_free_tlb() of include/asm-generic/tlb.h: a table that nothing points to any more."""
+    tlb_note_freed_table(tlb, address)
+    tlb_remove_table(tlb, encoded_table(number=page_tables.index(table)))
+
+
+def pmd_free_tlb(tlb: mmu_gather, table: upper_table, address: ulong) -> None:
+    """pmd_free_tlb(), pud_free_tlb() and p4d_free_tlb(): tables above the PTEs are alike."""
+    tlb_note_freed_table(tlb, address)
+    tlb_remove_table(tlb, encoded_table(number=upper_tables.index(table), upper=True))
+
+
+def tlb_note_freed_table(tlb: mmu_gather, address: ulong) -> None:
+    """tlb_flush_pmd_range() and ``tlb->freed_tables = 1``: walkers may know the way to it."""
+    tlb.start = min(tlb.start, address)
+    tlb.end = max(tlb.end, address + PAGE_SIZE)
+    tlb.freed_tables = True
+
+
+def tlb_remove_table(tlb: mmu_gather, table: encoded_table) -> None:
+    """tlb_remove_table(): free the table later, or now if there is no room for another."""
+    batch = table_batches.current
+    batch.tables[batch.nr] = table
+    batch.nr += 1
+    if batch.nr == MmuGather.table_batch:
+        tlb_table_flush(tlb)
+
+
+def tlb_table_flush(tlb: mmu_gather) -> None:
+    """tlb_table_flush(): no walker may know a table that is freed."""
+    batch = table_batches.current
+    if batch.nr != 0:
+        tlb_table_invalidate(tlb)
+        tlb_remove_table_free(tlb, batch)
+
+
+def tlb_table_invalidate(tlb: mmu_gather) -> None:
+    """tlb_table_invalidate(), where tlb_needs_table_invalidate()."""
+    tlb_flush_mmu_tlbonly(tlb)
+
+
+def tlb_remove_table_free(tlb: mmu_gather, batch: mmu_table_batch) -> None:
+    """tlb_remove_table_free(): whoever walks a table without a lock has to be done.
+
+    The kernel leaves that to call_rcu() and goes on; here the caller waits.
+    """
+    if PteTables.rcu_free:
+        synchronize_rcu()
+    for i in range(batch.nr):
+        __tlb_remove_table(tlb, batch.tables[i])
+        batch.tables[i] = encoded_table()
+    batch.nr = 0
+
+
+def __tlb_remove_table(tlb: mmu_gather, table: encoded_table) -> None:
+    """__tlb_remove_table(): free it."""
+    if table.upper:
+        pmd_free(tlb.mm, upper_tables[table.number])
+    else:
+        pte_free(tlb.mm, page_tables[table.number])
 
 
 def tlb_batch_pages_flush(tlb: mmu_gather) -> None:

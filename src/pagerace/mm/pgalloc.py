@@ -1,70 +1,65 @@
-"""Tables that come and go: include/asm-generic/pgalloc.h, mm/memory.c, mm/mmu_gather.c.
+"""Tables that come: include/asm-generic/pgalloc.h, include/linux/mm.h, mm/memory.c.
 
-Where ``PteTables.come_and_go`` is set, the PMD entry of an mm is an entry in memory, and
-the table that it points to is one of ``page_tables``.  Else an mm has one table for its
-whole life, and nobody has to look where it is.
+Where ``PteTables.come_and_go`` is set, threads allocate and free tables.  Else the set-up
+makes those that there are, and they stay: entries above the PTEs are constants.
 """
 # pyright: strict, reportPrivateUsage=false, reportUnusedFunction=false
 # Names that begin with underscores are the kernel's.
 
 from __future__ import annotations
 
-from pagerace.lang import Config, Pool, atomic, pool
-from pagerace.machine.entry import pte_slot, pte_t, store_entry
-from pagerace.machine.memory import Machine
-from pagerace.machine.pgtable import (
-    native_ptep_get_and_clear,
-    page_table,
-    pfn_pte,
-    pte_clear,
-    pte_none,
-    pte_pfn,
-    pte_same,
-    ptep_get,
+from pagerace.lang import atomic
+from pagerace.machine.entry import pte_t
+from pagerace.machine.memory import Machine, ulong
+from pagerace.machine.pgtable import native_ptep_get_and_clear, page_table
+from pagerace.machine.tables import (
+    PteTables,
+    p4d_t,
+    page_tables,
+    pgd_t,
+    pmd_none,
+    pmd_page_vaddr,
+    pmd_present,
+    pmdp_get,
+    pmdval_t,
+    pud_t,
+    set_pmd,
+    table_entry,
+    upper_table,
+    upper_tables,
 )
+from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc
 from pagerace.mm.mm_types import mm_struct, pmd_t
-from pagerace.mm.pgtable_lockless import pmdp_get_lockless
-from pagerace.mm.rcupdate import synchronize_rcu
+from pagerace.mm.pgtable import pmd_lock
+from pagerace.mm.pgtable_levels import p4d_offset, pgd_offset, pmd_offset, pud_offset
+from pagerace.mm.sched import might_sleep
 from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.tlb import flush_tlb_mm_range
 
 
-class PteTables(Config):
-    """``come_and_go``: page tables are allocated and freed.
+def mm_inc_nr_ptes(mm: mm_struct) -> None:
+    """mm_inc_nr_ptes() of include/linux/mm.h."""
+    if PteTables.nr_ptes:
+        atomic_inc(mm.nr_ptes)
 
-    ``rcu_free``: they are freed after a grace period (MMU_GATHER_RCU_TABLE_FREE), as it
-    has to be where a flush may interrupt nobody.
+
+def mm_dec_nr_ptes(mm: mm_struct) -> None:
+    """mm_dec_nr_ptes() of include/linux/mm.h."""
+    if PteTables.nr_ptes:
+        atomic_dec_and_test(mm.nr_ptes)
+
+
+def pte_alloc_one(mm: mm_struct) -> page_table | None:
+    """pte_alloc_one(): an empty table, or None.  It may sleep."""
+    might_sleep()
+    return __pte_alloc_one(mm)
+
+
+def __pte_alloc_one(mm: mm_struct) -> page_table | None:
+    """__pte_alloc_one() of include/asm-generic/pgalloc.h.
+
+    Its lock is that of the table which was there before: the set-up initialises it.
     """
-
-    come_and_go: bool = False
-    rcu_free: bool = False
-
-
-# Table n is known by frame number n; a frame that is a table is nothing else.
-page_tables: Pool[page_table] = pool(page_table, lambda: Machine.frames)
-
-
-def pmd_get_lockless(pmd: pmd_t) -> pte_t:
-    """pmdp_get_lockless() of the PMD entry; its pfn tells the table."""
-    if not PteTables.come_and_go:
-        return pfn_pte(0, True)
-    return pmdp_get_lockless(pmd.entry)
-
-
-def pmd_page_table(pmd: pmd_t, entry: pte_t) -> page_table:
-    """pmd_page_vaddr(): the table that an entry points to which is present."""
-    if not PteTables.come_and_go:
-        return pmd.table
-    return page_tables[pte_pfn(entry)]
-
-
-def pmd_changed(pmd: pmd_t, entry: pte_t) -> bool:
-    """``pmd_val(pmd) != pmd_val(*pmdp)``: is it another one than was read before?"""
-    return PteTables.come_and_go and not pte_same(entry, ptep_get(pmd.entry))
-
-
-def pte_alloc_one() -> page_table | None:
-    """pte_alloc_one(): an empty table, or None."""
     table = page_tables.alloc()
     if table is not None:
         with atomic():  # nobody else knows the table yet
@@ -73,68 +68,131 @@ def pte_alloc_one() -> page_table | None:
     return table
 
 
-def pte_free(table: page_table) -> None:
+def pte_free(mm: mm_struct, table: page_table) -> None:
     """pte_free(): the table can be allocated again."""
     page_tables.free(table)
 
 
-def pmd_populate(pmdp: pte_slot, table: page_table) -> None:
-    """pmd_populate(): set_pmd(), which is set_64bit() on PAE: never half by half."""
-    store_entry(pmdp, pfn_pte(page_tables.index(table), True))
+def pmd_populate(mm: mm_struct, pmd: pmd_t, table: page_table) -> None:
+    """pmd_populate() of asm/pgalloc.h; the PML is held, or nobody knows the entry."""
+    set_pmd(pmd, table_entry(page_tables.index(table)))
 
 
 def pmd_install(mm: mm_struct, pmd: pmd_t, table: page_table) -> bool:
-    """pmd_install(): False if somebody else was faster.
-
-    pmd_lock() is the PTL here: both are mm->page_table_lock where PTLs are not split.
-    """
-    spin_lock(pmd.ptl)
-    installed = pte_none(ptep_get(pmd.entry))
+    """pmd_install(): False if somebody else was faster; then the table is the caller's."""
+    ptl = pmd_lock(mm, pmd)
+    installed = pmd_none(pmdp_get(pmd))
     if installed:
-        pmd_populate(pmd.entry, table)
-    spin_unlock(pmd.ptl)
+        mm_inc_nr_ptes(mm)
+        pmd_populate(mm, pmd, table)
+    spin_unlock(ptl)
     return installed
 
 
-def __pte_alloc(mm: mm_struct, pmd: pmd_t) -> None:
-    """__pte_alloc(): there is a table afterwards, if there is memory."""
-    table = pte_alloc_one()
-    if table is not None and not pmd_install(mm, pmd, table):
-        pte_free(table)
+def __pte_alloc(mm: mm_struct, pmd: pmd_t) -> bool:
+    """__pte_alloc(): True if there is no memory; else there is a table afterwards."""
+    table = pte_alloc_one(mm)
+    if table is None:
+        return True
+    if not pmd_install(mm, pmd, table):
+        pte_free(mm, table)
+    return False
 
 
-def free_pte_range(mm: mm_struct, pmd: pmd_t) -> None:
-    """free_pte_range(), with tlb_remove_table(): take the table away, flush, free it.
+def pte_alloc(mm: mm_struct, pmd: pmd_t) -> bool:
+    """pte_alloc() of include/linux/mm.h: the same, where there is no table yet."""
+    return pmd_none(pmdp_get(pmd)) and __pte_alloc(mm, pmd)
 
-    The kernel gathers the table, and flushes and frees when the gather ends.
-    The entry is cleared by pmd_clear(): on PAE in two halves.
+
+def alloc_upper_table() -> upper_table | None:
+    """pmd_alloc_one() and its like: an empty table, or None."""
+    table = upper_tables.alloc()
+    if table is not None:
+        with atomic():  # nobody else knows the table yet
+            for slot in table.entry:
+                slot.entry.value = pte_t()
+    return table
+
+
+def pmd_free(mm: mm_struct, table: upper_table) -> None:
+    """pmd_free() and its like of the levels above."""
+    upper_tables.free(table)
+
+
+def pgd_alloc(mm: mm_struct) -> upper_table | None:
+    """pgd_alloc() of arch/x86/mm/pgtable.c: a top table, or None."""
+    return alloc_upper_table()
+
+
+def pgd_free(mm: mm_struct, pgd: upper_table) -> None:
+    """pgd_free(): the top table, when all below it is gone and no CPU runs on it."""
+    pmd_free(mm, pgd)
+
+
+def alloc_below(mm: mm_struct, entry: pmd_t) -> bool:
+    """__p4d_alloc(), __pud_alloc(), __pmd_alloc(): True if there is no memory.
+
+    Nobody holds a lock while there is memory to wait for; who comes second frees his.
     """
-    table = page_tables[pte_pfn(ptep_get(pmd.entry))]
-    pte_clear(pmd.entry)
-    flush_tlb_mm_range(mm, 0, Machine.pages)
-    tlb_remove_table_free(table)
+    might_sleep()
+    table = alloc_upper_table()
+    if table is None:
+        return True
+    spin_lock(mm.page_table_lock)
+    missing = not pmd_present(pmdp_get(entry))
+    if missing:
+        set_pmd(entry, table_entry(upper_tables.index(table)))
+    spin_unlock(mm.page_table_lock)
+    if not missing:
+        pmd_free(mm, table)
+    return False
 
 
-def tlb_remove_table_free(table: page_table) -> None:
-    """tlb_remove_table_free(): whoever walks the table without a lock has to be done.
-
-    The kernel leaves that to call_rcu() and goes on; here the caller waits.
-    """
-    if PteTables.rcu_free:
-        synchronize_rcu()
-    pte_free(table)
+def p4d_alloc(mm: mm_struct, pgd: pgd_t, address: ulong) -> p4d_t | None:
+    """p4d_alloc() of include/linux/mm.h; None: there is no memory."""
+    if Machine.levels == 5 and pmd_none(pmdp_get(pgd)) and alloc_below(mm, pgd):
+        return None
+    return p4d_offset(pgd, address)
 
 
-def pmdp_collapse_flush(mm: mm_struct, pmdp: pte_slot) -> pte_t:
+def pud_alloc(mm: mm_struct, p4d: p4d_t, address: ulong) -> pud_t | None:
+    """pud_alloc() of include/linux/mm.h; None: there is no memory."""
+    if Machine.levels >= 4 and pmd_none(pmdp_get(p4d)) and alloc_below(mm, p4d):
+        return None
+    return pud_offset(p4d, address)
+
+
+def pmd_alloc(mm: mm_struct, pud: pud_t, address: ulong) -> pmd_t | None:
+    """pmd_alloc() of include/linux/mm.h; None: there is no memory."""
+    if Machine.levels >= 3 and pmd_none(pmdp_get(pud)) and alloc_below(mm, pud):
+        return None
+    return pmd_offset(pud, address)
+
+
+def pmd_alloc_at(mm: mm_struct, address: ulong) -> pmd_t | None:
+    """pgd_offset() to pmd_alloc(), as in __handle_mm_fault(); None: there is no memory."""
+    pgd = pgd_offset(mm, address)
+    if pgd is None:
+        return None
+    p4d = p4d_alloc(mm, pgd, address)
+    if p4d is None:
+        return None
+    pud = pud_alloc(mm, p4d, address)
+    if pud is None:
+        return None
+    return pmd_alloc(mm, pud, address)
+
+
+def pmdp_collapse_flush(mm: mm_struct, pmd: pmd_t) -> pmdval_t:
     """pmdp_collapse_flush() of mm/pgtable-generic.c: the table is taken out of sight."""
-    pmd = native_ptep_get_and_clear(pmdp)
+    value = native_ptep_get_and_clear(pmd.entry)
     flush_tlb_mm_range(mm, 0, Machine.pages)
-    return pmd
+    return value
 
 
 def collapse_huge_page(mm: mm_struct, pmd: pmd_t) -> None:
     """collapse_huge_page(), where it finds that it cannot: the table is put back."""
-    entry = pmdp_collapse_flush(mm, pmd.entry)
-    spin_lock(pmd.ptl)
-    pmd_populate(pmd.entry, page_tables[pte_pfn(entry)])
-    spin_unlock(pmd.ptl)
+    value = pmdp_collapse_flush(mm, pmd)
+    ptl = pmd_lock(mm, pmd)
+    pmd_populate(mm, pmd, pmd_page_vaddr(value))
+    spin_unlock(ptl)

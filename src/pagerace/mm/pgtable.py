@@ -18,9 +18,10 @@ from pagerace.machine.pgtable import (
     ptep_get,
     set_pte,
 )
+from pagerace.machine.tables import pmd_page_vaddr, pmdp_get
 from pagerace.machine.walker import arm64
 from pagerace.mm import pgtable_arm64, pgtable_s390
-from pagerace.mm.mm_types import mm_struct, pmd_t, vm_area_struct
+from pagerace.mm.mm_types import mm_struct, pmd_ptdesc, pmd_t, vm_area_struct
 from pagerace.mm.pgtable_levels import find_pmd
 from pagerace.mm.pgtable_s390 import ptep_xchg_direct, ptep_xchg_lazy
 from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
@@ -31,20 +32,30 @@ HAVE_ARCH_PTEP_SET_WRPROTECT = True
 
 
 def mm_find_pmd(mm: mm_struct, address: ulong) -> pmd_t | None:
-    """mm_find_pmd() of mm/rmap.c; with one level, one PMD entry covers the whole mm."""
-    if Machine.levels > 1:
-        return find_pmd(mm, address)
-    return mm.pmd
+    """mm_find_pmd() of mm/rmap.c: the PMD entry, which can be none; or None: nowhere to be."""
+    return find_pmd(mm, address)
 
 
 def pte_offset_map(pmd: pmd_t, address: ulong) -> pte_slot:
     """pte_offset_map() of include/linux/pgtable.h."""
-    return pte_offset_kernel(pmd.table, address)
+    return pte_offset_kernel(pmd_page_vaddr(pmdp_get(pmd)), address)
 
 
 def pte_lockptr(mm: mm_struct, pmd: pmd_t) -> spinlock_t:
     """pte_lockptr() of include/linux/mm.h: the lock of one table (split PTLs)."""
-    return pmd.ptl
+    return pmd_ptdesc(pmd).ptl
+
+
+def pmd_lockptr(mm: mm_struct, pmd: pmd_t) -> spinlock_t:
+    """pmd_lockptr() of include/linux/mm.h, without USE_SPLIT_PMD_PTLOCKS."""
+    return mm.page_table_lock
+
+
+def pmd_lock(mm: mm_struct, pmd: pmd_t) -> spinlock_t:
+    """pmd_lock() of include/linux/mm.h: the lock, taken."""
+    ptl = pmd_lockptr(mm, pmd)
+    spin_lock(ptl)
+    return ptl
 
 
 def pte_offset_map_lock(mm: mm_struct, pmd: pmd_t, address: ulong, ptl: spinlock_t) -> pte_slot:

@@ -13,6 +13,7 @@ from pagerace.machine.entry import load_entry_whole, pte_slot, pte_t
 from pagerace.machine.memory import Machine
 from pagerace.machine.pae import both_halves, load_high, load_low
 from pagerace.machine.pgtable import ptep_get
+from pagerace.machine.tables import PteTables, pmd_t, pmdp_get, pmdval_t
 
 
 class Lockless(Config):
@@ -56,26 +57,28 @@ def low_changed(ptep: pte_slot, low: pte_t) -> bool:
     return low != load_low(ptep)
 
 
-def pmdp_get_lockless(pmdp: pte_slot) -> pte_t:
+def pmdp_get_lockless(pmd: pmd_t) -> pmdval_t:
     """pmdp_get_lockless(): an entry of the PMD, read in the same way.
 
     Linux kernel commit 024d232ae4fc ("mm: Fix pmd_read_atomic()") (in v6.2) and commit
     dab6e717429e ("mm: Rename pmd_read_atomic()") (in v6.2).
     """
+    if not PteTables.come_and_go:
+        return pmdp_get(pmd)
     if not Lockless.pmd_loop:
-        return pmd_read_atomic(pmdp)
-    return ptep_get_lockless(pmdp)
+        return pmd_read_atomic(pmd)
+    return ptep_get_lockless(pmd.entry)
 
 
-def pmd_read_atomic(pmdp: pte_slot) -> pte_t:
+def pmd_read_atomic(pmd: pmd_t) -> pmdval_t:
     """pmd_read_atomic() of arch/x86/include/asm/pgtable-3level.h, until v6.1.
 
     Low, then high, and no second look: "none" is told from the low half alone.
     """
     if Machine.arch is not Arch.X86_PAE:
-        return ptep_get(pmdp)
-    low = load_low(pmdp)
+        return pmdp_get(pmd)
+    low = load_low(pmd.entry)
     if low == pte_t():
         return low
     smp_rmb()
-    return both_halves(low, load_high(pmdp))
+    return both_halves(low, load_high(pmd.entry))

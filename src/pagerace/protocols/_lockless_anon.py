@@ -7,7 +7,6 @@ off.  Frame 0 belongs to somebody else, frame 1 is the zero page.
 from __future__ import annotations
 
 from pagerace.lang import Struct
-from pagerace.machine.cpu import cpus
 from pagerace.machine.entry import Watch, unwatch_entry, was_held, watch_entry, watched
 from pagerace.machine.irq import local_irq_restore, local_irq_save
 from pagerace.machine.memory import Machine
@@ -19,12 +18,11 @@ from pagerace.mm.madvise import madvise_dontneed
 from pagerace.mm.mm_types import vm_area_cachep
 from pagerace.mm.mmap import mmap_region
 from pagerace.mm.page_alloc import alloc_page
-from pagerace.mm.pgtable import pte_offset_map
+from pagerace.mm.pgtable_levels import load_new_mm_cr3, make_page_tables
 from pagerace.mm.pgtable_lockless import ptep_get_lockless
 from pagerace.mm.rwsem import init_rwsem
-from pagerace.mm.spinlock import spin_lock_init
 from pagerace.protocols._lockless_read import found
-from pagerace.protocols._shared_file import mapping, mm
+from pagerace.protocols._shared_file import mapping, mm, the_entry
 
 
 class mixtures(Struct):
@@ -39,15 +37,15 @@ mixed = mixtures()
 def setup() -> None:
     """One page, which a store has left writable and dirty."""
     init_rwsem(mm.mmap_lock, LockClass.MMAP_LOCK)
-    spin_lock_init(mm.pmd.ptl, LockClass.PAGE_TABLE_LOCK)
+    make_page_tables(mm)
     mmap_region(mm, mapping, 0, Machine.pages)
-    for cpu in cpus:
-        cpu.cr3 = mm.pmd.table
+    for cpu in range(Machine.cpus):
+        load_new_mm_cr3(cpu, mm)
     mm.cpu_bitmap = 15
     alloc_page()
     alloc_page()
     page = alloc_page()
-    watched.ptep = pte_offset_map(mm.pmd, 0)
+    watched.ptep = the_entry()
     if page is not None:
         page_add_new_anon_rmap(page, vm_area_cachep[0])
         set_pte(watched.ptep, mk_anon_pte(page))
@@ -71,7 +69,7 @@ def store() -> None:
 
 def read_entry() -> None:
     """Thread: ptep_get_lockless() of a user that does not look again."""
-    ptep = pte_offset_map(mm.pmd, 0)
+    ptep = the_entry()
     flags = local_irq_save()
     watch_entry()
     pte = ptep_get_lockless(ptep)

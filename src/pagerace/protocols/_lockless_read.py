@@ -18,11 +18,11 @@ from pagerace.mm.gup import lockless_pages_from_mm, page_lists
 from pagerace.mm.madvise import madvise_dontneed
 from pagerace.mm.mm_types import page_to_pfn
 from pagerace.mm.page_alloc import alloc_page
-from pagerace.mm.pgtable import pte_offset_map
+from pagerace.mm.pgtable_levels import load_new_mm_cr3
 from pagerace.mm.pgtable_lockless import ptep_get_lockless
 from pagerace.mm.swap import put_page
 from pagerace.protocols import _shared_file
-from pagerace.protocols._shared_file import mapping, mm
+from pagerace.protocols._shared_file import mapping, mm, pte_at, the_entry
 
 
 class findings(Struct):
@@ -40,9 +40,9 @@ def setup() -> None:
     for _ in range(Machine.frames - 1):
         alloc_page()
     _shared_file.setup()
-    cpus[1].cr3 = mm.pmd.table
+    load_new_mm_cr3(1, mm)
     mm.cpu_bitmap |= 2
-    watched.ptep = pte_offset_map(mm.pmd, 0)
+    watched.ptep = the_entry()
     set_pte(watched.ptep, pte_mkyoung(ptep_get(watched.ptep)))
 
 
@@ -65,7 +65,7 @@ def touch_zap_touch() -> None:
 
 def read_entry() -> None:
     """Thread: ptep_get_lockless() of a user that does not look again."""
-    ptep = pte_offset_map(mm.pmd, 0)
+    ptep = the_entry()
     flags = local_irq_save()
     watch_entry()
     pte = ptep_get_lockless(ptep)
@@ -108,7 +108,7 @@ def walker_sees_no_half() -> bool:
     The walker reads memory between any two accesses of the kernel.
     """
     folio = mapping.i_pages[0]
-    pte = mm.pmd.table.pte[0].value
+    pte = pte_at(0)
     if folio is None:
         return True
     if pte.present and pte.pfn != page_to_pfn(folio):
@@ -121,4 +121,4 @@ def walker_sees_no_half() -> bool:
 
 def entry_goes_while_it_is_read() -> bool:
     """Sometimes: a read has begun, and the entry that it reads is none."""
-    return watched.watching and not mm.pmd.table.pte[0].value.present
+    return watched.watching and not pte_at(0).present

@@ -23,6 +23,7 @@ from pagerace.lang import (
 from pagerace.machine.cpu import cpus, tlb_entry
 from pagerace.machine.memory import Machine, disk, frames, ulong, version_t
 from pagerace.machine.pgtable import pfn_pte, pte_mkdirty, pte_mkyoung, pte_t, set_pte
+from pagerace.machine.tables import page_tables
 from pagerace.mm.fault import user_store
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.madvise import madvise_dontneed
@@ -31,7 +32,8 @@ from pagerace.mm.mm_types import (
     folio,
     mm_struct,
     page_to_pfn,
-    pmds,
+    ptdescs,
+    pte_slot,
     vm_area_cachep,
 )
 from pagerace.mm.mmap import mmap_region, munmap
@@ -149,12 +151,17 @@ def pte_at(index: ulong) -> pte_t:
     return pte_offset_map(pmd, index).value
 
 
+def the_entry() -> pte_slot:
+    """The entry of page 0, in the first table."""
+    return page_tables[0].pte[0]
+
+
 def ptl_is_held() -> bool:
     """Does somebody hold the lock of a table of PTEs?"""
-    for further in pmds:
-        if spin_is_locked(further.ptl):
+    for table in ptdescs:
+        if spin_is_locked(table.ptl):
             return True
-    return spin_is_locked(mm.pmd.ptl)
+    return False
 
 
 def unmap() -> None:

@@ -24,12 +24,12 @@ from pagerace.machine.pae import (
 )
 from pagerace.machine.vcpu import host
 from pagerace.mm import gup, pgtable_lockless
-from pagerace.mm.pgalloc import (
-    PteTables,
-    free_pte_range,
-    pmdp_collapse_flush,
+from pagerace.mm.mmu_gather import (
     tlb_remove_table_free,
+    tlb_table_flush,
+    tlb_table_invalidate,
 )
+from pagerace.mm.pgalloc import PteTables, pmdp_collapse_flush
 from pagerace.mm.pgtable_lockless import pmdp_get_lockless, ptep_get_lockless
 from pagerace.mm.rcupdate import synchronize_rcu
 from pagerace.mm.tlb import flush_tlb_mm_range, sysvec_call_function
@@ -45,7 +45,7 @@ from pagerace.protocols._lockless_pmd import (
 from pagerace.protocols._lockless_read import no_torn_read, no_wrong_page
 
 HARDWARE = [agent(sysvec_call_function, cpu=2)]
-PAE = Machine(arch=Arch.X86_PAE, frames=2)
+PAE = Machine(arch=Arch.X86_PAE, frames=2, tables=2)
 
 v6_1 = protocol(
     title="pmd_read_atomic() points to a table that never was",
@@ -81,7 +81,7 @@ v6_2 = v6_1.replace(
             drop(local_irq_save, local_irq_disable), killed_by="use-after-free"
         ),
         "free_before_flush": mutant(
-            swap(free_pte_range, flush_tlb_mm_range, tlb_remove_table_free),
+            swap(tlb_table_flush, tlb_table_invalidate, tlb_remove_table_free),
             killed_by="use-after-free",
         ),
         "clear_high_half_first": mutant(
@@ -128,7 +128,7 @@ paravirtual = v6_2.replace(
     threads=[*v6_2.threads, agent(host, cpu=2)],
     always=[],
     sometimes=[],
-    config=[Machine(arch=Arch.X86_PAE, frames=2, paravirtual=True)],
+    config=[PAE.replace(paravirtual=True)],
     expect=violates("use-after-free"),
     mutants={},
 )
