@@ -20,12 +20,13 @@ from pagerace.machine.pgtable import (
     pte_t,
     pte_wrprotect,
 )
-from pagerace.machine.tables import upper_table, upper_tables, walk
+from pagerace.machine.tables import page_tables, set_pmd, table_entry, upper_tables, walk
 from pagerace.machine.tlb import Access, store, tlb_fill, try_store
 from pagerace.machine.tlbi import dsb_ish, receive_tlbi, tlbi_vale1is
 from pagerace.machine.vcpu import host, kvm_steal_time_set_preempted, record_steal_time
 from pagerace.machine.walker import is_marked_dirty, is_valid, may_store
 from tests.kernel import fresh_machine
+from tests.machine.tables import run_on
 
 ENTRY = tlb_entry(present=True, writable=True, dirty=True, pfn=0)
 FAULTING = [Arch.ARM64, Arch.S390]
@@ -34,9 +35,9 @@ EVERY = [*FAULTING, Arch.ARM64_AFDBM, Arch.X86_64]
 
 def table(pte: pte_t) -> page_table:
     """CPU 0 runs on a table with this entry for page 0."""
-    tables = page_table()
+    tables = page_tables[0]
     tables.pte[0].value = pte
-    cpus[0].cr3 = tables
+    run_on(cpus[0], tables)
     frames.alloc()
     return tables
 
@@ -104,7 +105,7 @@ def test_a_fault_removes_its_entry_on_x86_only(arch: Arch) -> None:
 
 def test_a_broadcast_is_done_when_the_last_cpu_has_forgotten() -> None:
     for cpu in cpus:
-        cpu.cr3 = page_table()
+        cpu.cr3 = upper_tables[0]
         cpu.tlb[0] = ENTRY
     cpus[1].cr3 = None
     tlbi_vale1is(0)
@@ -129,7 +130,7 @@ def test_a_cpu_forgets_with_interrupts_off_too() -> None:
 def test_ipte_invalidates_the_entry_and_purges_all() -> None:
     with fresh_machine(Machine(arch=Arch.S390)):
         for cpu in cpus:
-            cpu.cr3 = page_table()
+            cpu.cr3 = upper_tables[0]
             cpu.tlb[0] = ENTRY
         tables = table(pte_mkdirty(pte_mkyoung(pfn_pte(0, True))))
         ipte_local(0, tables.pte[0])
@@ -165,17 +166,17 @@ def test_a_preempted_vcpu_executes_nothing_and_flushes_if_it_is_asked() -> None:
 
 def test_a_walk_ends_where_a_level_is_missing() -> None:
     with fresh_machine(Machine(levels=4)):
-        tables, top = page_table(), upper_tables[0]
+        tables, top = page_tables[0], upper_tables[0]
         assert len(upper_tables) == 3
         assert walk(top, 0) is None
-        top.entry[0].table = upper_tables[1]
+        set_pmd(top.entry[0], table_entry(1))
         assert walk(top, 0) is None
-        upper_tables[1].entry[0].table = upper_tables[2]
+        set_pmd(upper_tables[1].entry[0], table_entry(2))
         assert walk(top, 0) is None
-        upper_tables[2].entry[0].ptes = tables
+        set_pmd(upper_tables[2].entry[0], table_entry(0))
         assert walk(top, 0) is tables.pte[0]
         assert not has_tables(cpus[0])
-        cpus[0].pgd = top
+        cpus[0].cr3 = top
         assert has_tables(cpus[0])
         tables.pte[0].value = pte_mkdirty(pfn_pte(0, True))
         frames.alloc()
@@ -185,12 +186,12 @@ def test_a_walk_ends_where_a_level_is_missing() -> None:
 def test_an_address_chooses_an_entry_at_each_level() -> None:
     with fresh_machine(Machine(levels=3, entries=2, pages=8)):
         assert len(upper_tables) == 3
-        leaves = [page_table() for _ in range(4)]
+        leaves = list(page_tables)
         assert all(len(leaf.pte) == 2 for leaf in leaves)
         for half in range(2):
-            below: upper_table = upper_tables[1 + half]
-            upper_tables[0].entry[half].table = below
+            set_pmd(upper_tables[0].entry[half], table_entry(1 + half))
             for quarter in range(2):
-                below.entry[quarter].ptes = leaves[2 * half + quarter]
+                below = upper_tables[1 + half].entry[quarter]
+                set_pmd(below, table_entry(2 * half + quarter))
         for page in range(8):
             assert walk(upper_tables[0], page) is leaves[page // 2].pte[page % 2]

@@ -6,16 +6,18 @@ from pagerace.lang.flow import WouldBlock
 from pagerace.machine.cpu import cpus, tlb_entry
 from pagerace.machine.memory import frames
 from pagerace.machine.pgtable import page_table, pte_t
+from pagerace.machine.tables import page_tables
 from pagerace.machine.tlb import Access, invlpg, store, tlb_evict, tlb_fill, try_store
+from tests.machine.tables import run_on
 
 WRITABLE = pte_t(present=True, writable=True, pfn=0)
 
 
 def table(pte: pte_t) -> page_table:
     """CPU 0 runs on a table with this entry for page 0."""
-    tables = page_table()
+    tables = page_tables[0]
     tables.pte[0].value = pte
-    cpus[0].cr3 = tables
+    run_on(cpus[0], tables)
     frames.alloc()
     return tables
 

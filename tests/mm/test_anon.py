@@ -8,6 +8,7 @@ import pytest
 
 from pagerace.machine.memory import Machine, frames
 from pagerace.machine.pgtable import pfn_pte, pte_mkyoung, pte_none, pte_t
+from pagerace.machine.tables import page_tables
 from pagerace.mm import anon
 from pagerace.mm.anon import Anon, mk_anon_pte
 from pagerace.mm.fault import do_user_addr_fault, user_load, user_store
@@ -31,7 +32,7 @@ def _anonymous() -> Iterator[None]:
 
 
 def pte() -> pte_t:
-    return mm.pmd.table.pte[0].value
+    return page_tables[0].pte[0].value
 
 
 def test_a_load_maps_the_zero_page_and_a_store_copies_it(interrupts: list[int]) -> None:

@@ -18,11 +18,13 @@ from pagerace.machine.pgtable import (
     pte_none,
     pte_t,
 )
+from pagerace.machine.tables import upper_tables
 from pagerace.mm.fork import dup_mmap
 from pagerace.mm.mmu_gather import __tlb_remove_page, gathers, tlb_delay_rmap
 from pagerace.mm.page_flags import folio_ref_count
 from pagerace.mm.pgtable import (
     mm_find_pmd,
+    pte_offset_map,
     ptep_clear_flush,
     ptep_get_and_clear,
     ptep_set_access_flags,
@@ -187,11 +189,11 @@ def test_a_lazy_cpu_is_spared_and_flushes_when_it_comes_back(interrupts: list[in
 def test_the_kernel_finds_the_table_at_each_depth(levels: int) -> None:
     with fresh_machine(Machine(levels=levels)):
         setup()
-        assert mm_find_pmd(mm, PAGE) is mm.pmd
+        assert mm_find_pmd(mm, PAGE) is upper_tables[levels - 2].entry[0]
         top = mm.pgd
         assert top is not None
-        top.entry[0].table = top.entry[0].ptes = None
-        assert mm_find_pmd(mm, PAGE) is None
+        top.entry[0].fixed = pte_t()
+        assert (mm_find_pmd(mm, PAGE) is None) == (levels > 2)
 
 
 def test_a_pmd_entry_ends_where_the_next_begins() -> None:
@@ -201,6 +203,6 @@ def test_a_pmd_entry_ends_where_the_next_begins() -> None:
         assert [int(pmd_addr_end(page, 4)) for page in range(4)] == [2, 2, 4, 4]
         assert pmd_addr_end(0, 1) == 1
         first, second = mm_find_pmd(mm, 1), mm_find_pmd(mm, 2)
-        assert first is mm.pmd
+        assert first is upper_tables[0].entry[0]
         assert second is not None and second is not first
-        assert second.table.pte[1].value != pte_t()
+        assert pte_offset_map(second, 3).value != pte_t()

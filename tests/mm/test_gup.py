@@ -8,20 +8,24 @@ from pagerace.lang.flow import WouldBlock
 from pagerace.lang.structures import KernelPythonError
 from pagerace.machine.arch import Arch
 from pagerace.machine.cpu import cpus
-from pagerace.machine.entry import pte_slot, pte_t
+from pagerace.machine.entry import pte_t
 from pagerace.machine.irq import irqs_disabled, local_irq_restore, local_irq_save
 from pagerace.machine.memory import Machine
-from pagerace.machine.pgtable import pfn_pte, pte_none, set_pte
+from pagerace.machine.pgtable import pte_none, set_pte
+from pagerace.machine.tables import page_tables, pmd_none, pmdp_get, table_entry, upper_tables
 from pagerace.mm.gup import FOLL_WRITE, lockless_pages_from_mm, page_lists
-from pagerace.mm.mm_types import mm_struct
+from pagerace.mm.mm_types import mm_struct, pmd_t
+from pagerace.mm.mmu_gather import gathers, tlb_finish_mmu, tlb_gather_mmu
 from pagerace.mm.page_flags import folio_ref_count
 from pagerace.mm.pgalloc import (
     PteTables,
     __pte_alloc,
     collapse_huge_page,
-    free_pte_range,
-    page_tables,
+    pgd_alloc,
+    pmd_alloc_at,
 )
+from pagerace.mm.pgtable_free import free_pte_range
+from pagerace.mm.pgtable_levels import init_page_table_locks
 from pagerace.mm.pgtable_lockless import (
     V6_1,
     V6_2,
@@ -67,42 +71,55 @@ def test_gup_fast_takes_no_page_that_is_being_freed() -> None:
 @pytest.mark.parametrize("arch", [Arch.X86_64, Arch.X86_PAE])
 @pytest.mark.parametrize("how", [V6_1, V6_2, Lockless(cmpxchg8b=True)])
 def test_undisturbed_all_reads_give_the_same(arch: Arch, how: Lockless) -> None:
-    with fresh_machine(Machine(arch=arch), how):
-        slot = pte_slot()
+    with fresh_machine(Machine(arch=arch), how, PteTables(come_and_go=True)):
+        pmd = upper_tables[0].entry[0]
+        slot = pmd.entry
         for value in (pte_t(), PTE):
             slot.value = value
             assert ptep_get_lockless(slot) == value
-            assert pmdp_get_lockless(slot) == value
-            assert pmd_read_atomic(slot) == value
+            assert pmdp_get_lockless(pmd) == value
+            assert pmd_read_atomic(pmd) == value
 
 
 def test_pmd_read_atomic_tells_none_from_the_low_half() -> None:
     with fresh_machine(Machine(arch=Arch.X86_PAE)):
-        slot = pte_slot()
-        slot.value = pte_t(pfn=2)
-        assert pte_none(pmd_read_atomic(slot))
-        assert not pte_none(ptep_get_lockless(slot))
+        pmd = upper_tables[0].entry[0]
+        pmd.entry.value = pte_t(pfn=2)
+        assert pmd_none(pmd_read_atomic(pmd))
+        assert not pte_none(ptep_get_lockless(pmd.entry))
+
+
+def new_mm() -> tuple[mm_struct, pmd_t]:
+    """An mm with an empty top table, and its first PMD entry."""
+    own = mm_struct()
+    init_page_table_locks(own)
+    own.pgd = pgd_alloc(own)
+    pmd = pmd_alloc_at(own, 0)
+    assert pmd is not None
+    return own, pmd
 
 
 def test_tables_come_and_go() -> None:
-    with fresh_machine(Machine(frames=2), PteTables(come_and_go=True)):
-        own = mm_struct()
-        __pte_alloc(own, own.pmd)
-        assert own.pmd.entry.value == pfn_pte(0, True)
-        __pte_alloc(own, own.pmd)  # there is one already
+    with fresh_machine(Machine(frames=2, tables=2), PteTables(come_and_go=True)):
+        own, pmd = new_mm()
+        assert not __pte_alloc(own, pmd)
+        assert pmdp_get(pmd) == table_entry(0)
+        assert not __pte_alloc(own, pmd)  # there is one already
         assert not page_tables.allocated(page_tables[1])
-        collapse_huge_page(own, own.pmd)
-        assert own.pmd.entry.value == pfn_pte(0, True)
-        free_pte_range(own, own.pmd)
-        assert pte_none(own.pmd.entry.value)
+        collapse_huge_page(own, pmd)
+        assert pmdp_get(pmd) == table_entry(0)
+        tlb_gather_mmu(gathers.current, own)
+        free_pte_range(gathers.current, pmd, 0)
+        tlb_finish_mmu(gathers.current)
+        assert pmd_none(pmdp_get(pmd))
         assert not page_tables.allocated(page_tables[0])
 
 
 def test_a_new_table_is_empty() -> None:
     with fresh_machine(PteTables(come_and_go=True)):
-        own = mm_struct()
+        own, pmd = new_mm()
         page_tables[0].pte[0].value = PTE
-        __pte_alloc(own, own.pmd)
+        assert not __pte_alloc(own, pmd)
         assert pte_none(page_tables[0].pte[0].value)
 
 

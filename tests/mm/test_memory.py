@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pagerace.lang.flow import WouldBlock
-from pagerace.machine.cpu import cpus
 from pagerace.machine.memory import disk, frames
 from pagerace.machine.pgtable import (
     pte_dirty,
@@ -29,17 +28,18 @@ from pagerace.mm.mm_types import (
 from pagerace.mm.mmap import find_vma, munmap
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_write_lock, mmap_write_unlock
 from pagerace.mm.page_flags import folio_mapped, folio_ref_count
+from pagerace.mm.pgtable_levels import load_new_mm_cr3
 from pagerace.mm.sched import tasks
 from pagerace.mm.sync import vfs_fsync
 from pagerace.mm.vmscan import shrink_inactive_list
 from pagerace.protocols._shared_file import Start
-from tests.mm.files import PAGE, content, entry, map_file, mapping, mm, page, pte, vma
+from tests.mm.files import PAGE, content, entry, map_file, mapping, mm, page, pmd, pte, vma
 
 
 def fault(orig_pte: pte_t) -> vm_fault:
     vmf = vm_fault()
     vmf.vma, vmf.address, vmf.orig_pte = vma(), PAGE, orig_pte
-    vmf.pmd, vmf.pte, vmf.page = mm.pmd, entry(), page()
+    vmf.pmd, vmf.pte, vmf.page = pmd(), entry(), page()
     vmf.flags = FAULT_FLAG_WRITE
     return vmf
 
@@ -95,7 +95,7 @@ def test_munmap_frees_the_vma_once() -> None:
 def test_a_store_to_what_is_unmapped_is_killed_by_a_signal() -> None:
     map_file(Start.STORED)
     munmap(mm, PAGE)
-    cpus[0].cr3 = mm.pmd.table
+    load_new_mm_cr3(0, mm)
     assert not user_store(mm, PAGE)
     assert content() == 1
     nothing_is_held()

@@ -26,13 +26,13 @@ from pagerace.mm.page_flags import folio_mapped, folio_ref_count
 from pagerace.mm.sched import Sched, thread_infos
 from pagerace.protocols._shared_file import Start
 from tests.kernel import fresh_machine
-from tests.mm.files import entry, map_file, mm, page, pte, tlb, vma
+from tests.mm.files import entry, map_file, mm, page, pmd, pte, tlb, vma
 
 
 def zap() -> None:
     """zap_pte_range() of everything, in a gather that is not finished."""
     tlb_gather_mmu(gathers.current, mm)
-    zap_pte_range(gathers.current, vma(), mm.pmd, 0, Machine.pages, None)
+    zap_pte_range(gathers.current, vma(), pmd(), 0, Machine.pages, None)
 
 
 # What is done when the PTL has been dropped: dirty, flushed, rmap gone, reference gone.

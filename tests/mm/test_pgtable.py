@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pagerace.machine.pgtable import pte_mkdirty, pte_none, pte_wrprotect
 from pagerace.mm.pgtable import (
-    mm_find_pmd,
     pte_lockptr,
     pte_offset_map_lock,
     pte_unmap_unlock,
@@ -12,16 +11,16 @@ from pagerace.mm.pgtable import (
 )
 from pagerace.mm.spinlock import spin_is_locked
 from pagerace.protocols._shared_file import Start
-from tests.mm.files import PAGE, entry, map_file, mm, pte, tlb, vma
+from tests.mm.files import PAGE, entry, map_file, mm, pmd, pte, ptl, tlb, vma
 
 
 def test_the_lock_of_a_table_is_taken_and_dropped() -> None:
     map_file(Start.STORED)
-    ptl = pte_lockptr(mm, mm_find_pmd(mm, PAGE))
-    assert pte_offset_map_lock(mm, mm.pmd, PAGE, ptl) is entry()
-    assert spin_is_locked(mm.pmd.ptl)
-    pte_unmap_unlock(entry(), ptl)
-    assert not spin_is_locked(mm.pmd.ptl)
+    assert pte_lockptr(mm, pmd()) is ptl()
+    assert pte_offset_map_lock(mm, pmd(), PAGE, ptl()) is entry()
+    assert spin_is_locked(ptl())
+    pte_unmap_unlock(entry(), ptl())
+    assert not spin_is_locked(ptl())
 
 
 def test_clear_flush_leaves_no_translation(interrupts: list[int]) -> None:

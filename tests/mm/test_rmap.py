@@ -13,7 +13,7 @@ from pagerace.mm.rmap import folio_mkclean, page_add_file_rmap, page_remove_rmap
 from pagerace.mm.sched import tasks
 from pagerace.mm.spinlock import spin_is_locked
 from pagerace.protocols._shared_file import Start
-from tests.mm.files import PAGE, entry, map_file, mm, page, pte, tlb, vma
+from tests.mm.files import PAGE, entry, map_file, page, pte, ptl, tlb, vma
 
 
 def test_the_mapcount_counts_mappings() -> None:
@@ -52,7 +52,7 @@ def test_mkclean_wants_the_folio_locked() -> None:
 def test_mkclean_waits_for_a_zapper() -> None:
     map_file(Start.STORED)
     entry().value = pte_t()
-    mm.pmd.ptl.locked = True
+    ptl().locked = True
     folio_lock(page())
     with pytest.raises(WouldBlock):
         folio_mkclean(page())
@@ -61,7 +61,7 @@ def test_mkclean_waits_for_a_zapper() -> None:
 def test_mkclean_waits_for_nobody_where_the_rmap_is_gone() -> None:
     map_file(Start.STORED)
     page_remove_rmap(page(), vma())
-    mm.pmd.ptl.locked = True
+    ptl().locked = True
     folio_lock(page())
     assert folio_mkclean(page()) == 0
 
@@ -71,10 +71,10 @@ def test_a_walk_holds_the_ptl_at_its_entry_and_drops_it_at_the_end() -> None:
     pvmw = walks.current
     pvmw.pfn, pvmw.vma, pvmw.address, pvmw.flags = 0, vma(), PAGE, PVMW_SYNC
     assert page_vma_mapped_walk(pvmw)
-    assert spin_is_locked(mm.pmd.ptl)
+    assert spin_is_locked(ptl())
     assert pvmw.pte is entry()
     assert not page_vma_mapped_walk(pvmw)
-    assert not spin_is_locked(mm.pmd.ptl)
+    assert not spin_is_locked(ptl())
 
 
 @pytest.mark.parametrize("flags", [0, PVMW_SYNC])
@@ -84,5 +84,5 @@ def test_a_walk_finds_nothing_where_the_page_is_not(flags: int) -> None:
     pvmw = walks.current
     pvmw.pfn, pvmw.vma, pvmw.address, pvmw.flags = 0, vma(), PAGE, flags
     assert not page_vma_mapped_walk(pvmw)
-    assert not spin_is_locked(mm.pmd.ptl)
+    assert not spin_is_locked(ptl())
     assert pvmw.ptl is None

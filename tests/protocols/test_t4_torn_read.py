@@ -66,5 +66,5 @@ def test_a_second_look_at_the_pmd_changes_nothing_where_tables_stay() -> None:
 def test_pmds_where_more_tables_are_free(name: str) -> None:
     claim = getattr(t4_torn_pmd, name)
     (machine,) = (config for config in claim.config if isinstance(config, Machine))
-    larger = claim.replace(config=[machine.replace(frames=4)])
+    larger = claim.replace(config=[machine.replace(frames=4, tables=4)])
     assert check(compile_protocol(larger)).verdict == "holds"

@@ -6,7 +6,8 @@
     2     accessed   the kernel; the walker, with a locked RMW, when it fills a TLB
     3     dirty      the kernel; the walker, with a locked RMW, before a first store
     4     read_only  arm64 only, where ``writable`` is permission and this is protection
-    5..   pfn        the kernel
+    5     huge       above the PTEs, where Machine.huge_pages: a leaf (PS), not a table
+    6..   pfn        the kernel
 
 That is x86.  What the bits are on other machines is in machine/walker.py, which says what
 hardware reads into them; what the kernel does, in machine/pgtable.py.
@@ -16,6 +17,8 @@ TRUSTED: bit layout and what one access can do.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pagerace.lang import (
     READ_ONCE,
     WRITE_ONCE,
@@ -23,11 +26,12 @@ from pagerace.lang import (
     Config,
     Struct,
     atomic,
+    only_if,
     u5,
     u32,
     xchg,
 )
-from pagerace.machine.memory import pfn_t
+from pagerace.machine.memory import Machine, pfn_t
 
 
 class pte_t(BitStruct):
@@ -38,6 +42,7 @@ class pte_t(BitStruct):
     accessed: bool = False
     dirty: bool = False
     read_only: bool = False
+    huge: Annotated[bool, only_if(lambda: Machine.huge_pages)] = False
     pfn: pfn_t = 0
 
 

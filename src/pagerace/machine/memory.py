@@ -22,6 +22,7 @@ class Machine(Config):
     ``levels``: of page tables, 2 to 5; ``entries``: in each table above those of PTEs,
     which share the pages equally.  ``tables``, ``uppers``: how many tables of PTEs there is
     memory for, and tables above them; None: what one address space needs.
+    ``huge_pages``: an entry of a PMD can be a leaf, of as many frames as a table has PTEs.
     ``paravirtual``: the CPUs are virtual, and the host takes them away (machine/vcpu.py).
 
     The widths are as small as a check wants them: ``address_bits`` of a page's number,
@@ -35,6 +36,7 @@ class Machine(Config):
     entries: int = 1
     tables: int | None = None
     uppers: int | None = None
+    huge_pages: bool = False
     paravirtual: bool = False
     cpus: int = 3
     pages: int = 1

@@ -114,7 +114,17 @@ def pmd_same(a: pmdval_t, b: pmdval_t) -> bool:
 
 def pmd_trans_huge(pmd: pmdval_t) -> bool:
     """pmd_trans_huge() of arch/x86/include/asm/pgtable.h: a leaf, and no table below it."""
-    return False
+    return pmd.present and pmd.huge
+
+
+def pmd_leaf(pmd: pmdval_t) -> bool:
+    """pmd_leaf() of asm/pgtable.h: what the walker makes of PS."""
+    return pmd.present and pmd.huge
+
+
+def pfn_pmd(pfn: pfn_t, writable: bool) -> pmdval_t:
+    """pfn_pmd() of asm/pgtable.h, of a huge protection: a leaf, clean, old."""
+    return pfn_pte(pfn, writable).replace(huge=True)
 
 
 def pmd_page_vaddr(pmd: pmdval_t) -> page_table:
@@ -172,7 +182,9 @@ def load_table_entry(entry: pmd_t) -> pmdval_t:
 
 
 def walk(top: upper_table, address: ulong) -> pte_slot | None:
-    """The walker's way from the top table to the PTE of an address; None: it ends before.
+    """The walker's way from the top table to the entry of an address; None: it ends before.
+
+    That is a PTE, or a leaf of the PMD, which no machine has whose tables stay.
 
     What is found on the way is not kept: there is no paging-structure cache.
     """
@@ -182,7 +194,10 @@ def walk(top: upper_table, address: ulong) -> pte_slot | None:
         if not above.present:
             return None
         table = upper_tables[above.pfn]
-    pmd = load_table_entry(table.entry[index_at(2, address)])
+    lowest = table.entry[index_at(2, address)]
+    pmd = load_table_entry(lowest)
     if not pmd.present:
         return None
+    if pmd_leaf(pmd):
+        return lowest.entry
     return pte_offset_kernel(page_tables[pmd.pfn], address)
