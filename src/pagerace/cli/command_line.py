@@ -19,6 +19,7 @@ COMMANDS = {
     "list": "list the claims of a file, or of all built-in protocols",
     "points": "mark every place in the source where another CPU may run",
     "dump": "print a claim as flat IR, as Promela for Spin, or as LLVM",
+    "diff": "run programs on the running kernel and on mm/, and compare",
     "rule": "explain an error or a finding, with a wrong and a right example",
     "doctor": "say what this machine has, and whether pagerace works on it",
 }

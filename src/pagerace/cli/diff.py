@@ -50,20 +50,26 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Compare; returns the exit code."""
     from pagerace.oracle.judges import kernel_judge, model_judge
     from pagerace.oracle.program import CannotJudge
+    from pagerace.oracle.session import Outcome
 
     programs = _programs(options)
-    if options.save and Path(options.save).suffix not in (".c", ".py", ".json"):
-        raise UsageError(f"--save {options.save}: not .c, .py or .json")
+    if options.save and (problem := _cannot_save(Path(options.save))):
+        raise UsageError(f"--save {options.save}: {problem}")
     try:
         kernel = kernel_judge()
     except CannotJudge as error:
-        terminal.out(f"diff   INCONCLUSIVE: {error}")
-        return INCONCLUSIVE
+        return tell(Outcome("", "mm/", cannot=str(error)), options, terminal)
     try:
         outcome = compare_all(kernel, model_judge(), programs, _progress(options, terminal))
     finally:
         kernel.close()
     return tell(outcome, options, terminal)
+
+
+def _cannot_save(path: Path) -> str:
+    if path.suffix not in (".c", ".py", ".json"):
+        return "not .c, .py or .json"
+    return "" if path.parent.is_dir() else f"there is no directory {path.parent}"
 
 
 def compare_all(

@@ -76,9 +76,7 @@ def to_python(program: Program) -> str:
         "from pagerace.oracle.session import diff_program",
         "",
         "program = Program(",
-        "    files=(",
-        *(f"        {file!r}," for file in program.files),
-        "    ),",
+        *_files_in_python(program),
         "    calls=(",
         *(f"        {_in_python(call)}," for call in program.calls),
         "    ),",
@@ -89,6 +87,12 @@ def to_python(program: Program) -> str:
         lines.append(f"    fault_around={program.fault_around},")
     lines += [")", "", "print(diff_program(program))"]
     return "\n".join(lines) + "\n"
+
+
+def _files_in_python(program: Program) -> list[str]:
+    if not program.files:
+        return []
+    return ["    files=(", *(f"        {file!r}," for file in program.files), "    ),"]
 
 
 def _in_python(call: Call) -> str:

@@ -28,6 +28,8 @@ def text(outcome: Outcome) -> str:
 
 def summary(outcome: Outcome) -> str:
     """What was compared, and what was not."""
+    if outcome.cannot:
+        return f"diff   INCONCLUSIVE: {outcome.cannot}"
     compared = outcome.compared
     lines = [f"{_headline(outcome)}", f"  kernel     {outcome.kernel}"]
     lines.append(f"  model      {outcome.model}")
@@ -81,7 +83,7 @@ def difference(found: Found, outcome: Outcome) -> str:
     name = type(calls[first.step]).__name__.lower()
     lines = [
         f"BUG: {first.what} differs after {name}()",
-        f"{found.name}: {len(calls)} of its {found.calls_at_first} calls are enough",
+        f"{found.name}{_shorter(found)}",
         "",
     ]
     for number, file in enumerate(found.program.files):
@@ -97,6 +99,13 @@ def difference(found: Found, outcome: Outcome) -> str:
     if len(found.differences) > 12:
         lines.append(f"    and {len(found.differences) - 12} more")
     return "\n".join(lines)
+
+
+def _shorter(found: Found) -> str:
+    now, first = len(found.program.calls), found.calls_at_first
+    if now == first:
+        return ""
+    return f": {now} of its {first} calls {'is' if now == 1 else 'are'} enough"
 
 
 def _compared(item: Difference) -> Iterable[str]:
@@ -166,6 +175,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "model": outcome.model,
         "seconds": round(outcome.seconds, 3),
         "interrupted": outcome.interrupted,
+        "cannot": outcome.cannot,
         "compared": compared,
         "not_compared": dict(outcome.not_compared),
         "disturbed": dict(outcome.disturbed),

@@ -37,7 +37,7 @@ class Found:
 
 @dataclass
 class Outcome:
-    """What a run of many programs came to."""
+    """What a run of many programs came to.  ``cannot``: why nothing could be compared."""
 
     kernel: str
     model: str
@@ -46,6 +46,7 @@ class Outcome:
     disturbed: Mapping[str, str] = field(default_factory=dict[str, str])
     found: Found | None = None
     interrupted: bool = False
+    cannot: str = ""
     seconds: float = 0.0
 
     @property
