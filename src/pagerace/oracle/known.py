@@ -6,9 +6,35 @@ not explain ends a run of ``pagerace diff`` with exit code 1.
 
 from __future__ import annotations
 
-from pagerace.oracle.compare import Known
+import textwrap
 
-KNOWN: tuple[Known, ...] = ()
+from pagerace.oracle import constants as c
+from pagerace.oracle.compare import Context, Difference, Known
+from pagerace.oracle.program import Madvise
+
+
+def _advised(advice: int, difference: Difference, context: Context) -> bool:
+    """Did the program use this advice before?"""
+    return any(
+        isinstance(call, Madvise) and call.advice == advice
+        for call in context.before(difference)
+    )
+
+
+def _lazily_freed(difference: Difference, context: Context) -> bool:
+    return difference.what == "swapbacked" and _advised(c.MADV_FREE, difference, context)
+
+
+KNOWN: tuple[Known, ...] = (
+    Known(
+        "lazyfree-batch",
+        "MADV_FREE puts a folio into a batch of its CPU (`folio_mark_lazyfree()` of "
+        "mm/swap.c), and PG_swapbacked is cleared when the batch is full or drained. When that "
+        "is depends on what else the CPU did: the same program, run twice, shows both. mm/ has "
+        "no LRU lists and keeps the flag.",
+        _lazily_freed,
+    ),
+)
 
 
 def markdown() -> str:
@@ -20,5 +46,5 @@ def markdown() -> str:
         "This page is made from `src/pagerace/oracle/known.py`.",
     ]
     for item in KNOWN:
-        lines += ["", f"## {item.name}", "", item.reason]
+        lines += ["", f"## {item.name}", "", *textwrap.wrap(item.reason, 92)]
     return "\n".join(lines) + "\n"
