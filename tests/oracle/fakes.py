@@ -7,6 +7,7 @@ from typing import Any
 
 from pagerace.oracle import constants as c
 from pagerace.oracle.program import (
+    CannotJudge,
     Exit,
     Fork,
     Load,
@@ -20,6 +21,7 @@ from pagerace.oracle.program import (
     Store,
     VmArea,
 )
+from pagerace.oracle.session import Session
 
 
 class Fake:
@@ -43,6 +45,8 @@ class Fake:
 
     def run(self, program: Program) -> list[Observation]:
         self.runs += 1
+        if self.mistake == "killed":
+            raise CannotJudge("the process was killed")
         if self.runs == self.interrupt_at:
             raise KeyboardInterrupt
         self.mapped: dict[int, set[int]] = {0: set()}
@@ -109,3 +113,16 @@ class Fake:
             VmArea(start, end, "rw-p", 0, -1, {"Size": 4 * (end - start)}, ("rd", "wr"))
             for start, end in zip(starts, ends, strict=True)
         )
+
+
+def agreeing(place: int) -> Session:
+    """Sessions of workers."""
+    return Session(Fake(), Fake(), ())
+
+
+def differing(place: int) -> Session:
+    return Session(Fake(), Fake("errno"), ())
+
+
+def broken(place: int) -> Session:
+    return Session(Fake("killed"), Fake(), ())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,11 @@ from pagerace.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from pagerace.oracle.compare import Compared
-    from pagerace.oracle.program import Judge, Program
-    from pagerace.oracle.session import Found, Outcome, Progress
+    from pagerace.oracle.program import Program
+    from pagerace.oracle.session import Found, Outcome, Progress, Session
 
+# So few programs are done before another process has started.
+PROGRAMS_OF_ONE = 200
 CODES = {"agrees": HOLDS, "differs": VIOLATED, "inconclusive": INCONCLUSIVE}
 
 
@@ -42,49 +43,57 @@ def add_arguments(parser: Parser) -> None:
         metavar="FILE",
         help="write the program that shows a difference: FILE.c, FILE.py or FILE.json",
     )
+    parser.add_argument(
+        "-j", "--workers", type=count, metavar="N", help="processes (default: all cores)"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     add_output(parser)
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Compare; returns the exit code."""
-    from pagerace.oracle.judges import kernel_judge, model_judge
+    from pagerace.oracle import judges
     from pagerace.oracle.program import CannotJudge
-    from pagerace.oracle.session import Outcome
+    from pagerace.oracle.session import Outcome, Session
 
-    programs = _programs(options)
+    program = _program(options.program) if options.program else None
     if options.save and (problem := _cannot_save(Path(options.save))):
         raise UsageError(f"--save {options.save}: {problem}")
     try:
-        kernel = kernel_judge()
+        kernel = judges.kernel_judge()
     except CannotJudge as error:
         return tell(Outcome("", "mm/", cannot=str(error)), options, terminal)
     try:
-        outcome = compare_all(kernel, model_judge(), programs, _progress(options, terminal))
+        model = judges.model_judge()
+        try:
+            outcome = _compared(Session(kernel, model), program, options, terminal)
+        finally:
+            model.close()
     finally:
         kernel.close()
     return tell(outcome, options, terminal)
+
+
+def _compared(
+    session: Session, program: Program | None, options: argparse.Namespace, terminal: Terminal
+) -> Outcome:
+    from pagerace.oracle.parallel import Work, cpus, run_parallel
+
+    if program is not None:
+        return session.run([(options.program, program)])
+    work = Work(options.seed, options.first, options.programs, options.calls)
+    progress = _progress(options, terminal)
+    workers = options.workers or (1 if options.programs < PROGRAMS_OF_ONE else 1_000)
+    places = cpus(min(workers, len(work.chunks())))
+    if len(places) < 2:
+        return session.run(work.programs(), progress)
+    return run_parallel(work, session.outcome, places, progress)
 
 
 def _cannot_save(path: Path) -> str:
     if path.suffix not in (".c", ".py", ".json"):
         return "not .c, .py or .json"
     return "" if path.parent.is_dir() else f"there is no directory {path.parent}"
-
-
-def compare_all(
-    kernel: Judge,
-    model: Judge,
-    programs: Iterator[tuple[str, Program]],
-    progress: Progress | None,
-) -> Outcome:
-    """Run the programs on both judges."""
-    from pagerace.oracle.session import Session
-
-    try:
-        return Session(kernel, model).run(programs, progress)
-    finally:
-        model.close()
 
 
 def tell(outcome: Outcome, options: argparse.Namespace, terminal: Terminal) -> int:
@@ -118,30 +127,18 @@ def save(found: Found, path: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
 
-def _programs(options: argparse.Namespace) -> Iterator[tuple[str, Program]]:
+def _program(path: str) -> Program:
+    """The program of a file.  Raises UsageError."""
     from pagerace.oracle.document import ProgramError, program_from_text
-    from pagerace.oracle.generate import from_seed
 
-    if not options.program:
-        numbers = range(options.first, options.first + options.programs)
-        return (
-            (
-                f"program {number} of seed {options.seed}",
-                from_seed(options.seed, number, options.calls),
-            )
-            for number in numbers
-        )
     try:
-        text = Path(options.program).read_text(encoding="utf-8")
+        return program_from_text(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"cannot read {options.program}: {error.strerror}") from None
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{options.program}: not a text file") from None
-    try:
-        program = program_from_text(text)
+        raise UsageError(f"{path}: not a text file") from None
     except ProgramError as error:
-        raise UsageError(f"{options.program}: {error}") from None
-    return iter([(options.program, program)])
+        raise UsageError(f"{path}: {error}") from None
 
 
 def _progress(options: argparse.Namespace, terminal: Terminal) -> Progress:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pagerace.oracle.program import Judge
 
 
-def kernel_judge() -> Judge:
-    """The kernel that runs here.  Raises CannotJudge with the reason if it cannot."""
+def kernel_judge(cpu: int | None = None) -> Judge:
+    """The kernel that runs here, on one CPU.  Raises CannotJudge with the reason."""
     from pagerace.oracle.kernel import Kernel
 
-    return Kernel()
+    return Kernel(cpu=cpu)
 
 
 def model_judge() -> Judge:

@@ -28,7 +28,7 @@ def text(outcome: Outcome) -> str:
 
 def summary(outcome: Outcome) -> str:
     """What was compared, and what was not."""
-    if outcome.cannot:
+    if outcome.cannot and not outcome.compared.calls:
         return f"diff   INCONCLUSIVE: {outcome.cannot}"
     compared = outcome.compared
     lines = [f"{_headline(outcome)}", f"  kernel     {outcome.kernel}"]
@@ -61,7 +61,7 @@ def _headline(outcome: Outcome) -> str:
         return "diff   DIFFERS"
     if outcome.verdict == "agrees":
         return "diff   HOLDS: no unexplained difference"
-    reason = "interrupted" if outcome.interrupted else "nothing was compared"
+    reason = "interrupted" if outcome.interrupted else outcome.cannot or "nothing was compared"
     return f"diff   INCONCLUSIVE: {reason}"
 
 

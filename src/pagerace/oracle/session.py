@@ -14,7 +14,7 @@ from pagerace.oracle.compare import (
     kinds_compared,
 )
 from pagerace.oracle.known import KNOWN
-from pagerace.oracle.program import Judge, Observation, Program
+from pagerace.oracle.program import CannotJudge, Judge, Observation, Program
 from pagerace.oracle.shrink import shrink
 
 Progress = Callable[[Compared, float], None]
@@ -54,7 +54,9 @@ class Outcome:
         """ "agrees", "differs", or "inconclusive" where nothing was compared."""
         if self.found:
             return "differs"
-        return "agrees" if self.compared.calls and not self.interrupted else "inconclusive"
+        if self.interrupted or self.cannot or not self.compared.calls:
+            return "inconclusive"
+        return "agrees"
 
 
 class Session:
@@ -103,6 +105,8 @@ class Session:
                     progress(outcome.compared, time.monotonic() - start)
         except KeyboardInterrupt:
             outcome.interrupted = True
+        except CannotJudge as error:  # a process of the program was killed, or hangs
+            outcome.cannot = str(error)
         outcome.seconds = time.monotonic() - start
         return outcome
 
