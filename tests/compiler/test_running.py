@@ -46,6 +46,16 @@ def test_a_pool_gives_what_it_was_given_last(interpret: bool) -> None:
     assert kernel.get(samples.tasks, "calls") == 10
 
 
+def test_reset_makes_memory_what_it_was(interpret: bool) -> None:
+    kernel = running(interpret)
+    kernel.call(samples.push, kernel.call(samples.take) - 1, 5)
+    kernel.set(samples.lru, "level", 3)
+    kernel.reset()
+    assert kernel.get(samples.lru, "level") == 7
+    assert kernel.call(samples.total) == 0
+    assert [kernel.call(samples.take) for _ in range(5)] == [1, 2, 3, 4, 0]
+
+
 def test_cells_of_globals_pools_and_arrays(interpret: bool) -> None:
     kernel = running(interpret)
     assert kernel.get(samples.lru, "level") == 7

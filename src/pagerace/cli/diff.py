@@ -13,7 +13,7 @@ from pagerace.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from pagerace.oracle.compare import Compared
-    from pagerace.oracle.program import Program
+    from pagerace.oracle.program import Judge, Program
     from pagerace.oracle.session import Found, Outcome, Progress, Session
 
 # So few programs are done before another process has started.
@@ -59,18 +59,17 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     program = _program(options.program) if options.program else None
     if options.save and (problem := _cannot_save(Path(options.save))):
         raise UsageError(f"--save {options.save}: {problem}")
+    made: list[Judge] = []
     try:
-        kernel = judges.kernel_judge()
+        made.append(judges.kernel_judge())
+        made.append(judges.model_judge())
+        session = Session(made[0], made[1])
+        outcome = _compared(session, program, options, terminal)
     except CannotJudge as error:
-        return tell(Outcome("", "mm/", cannot=str(error)), options, terminal)
-    try:
-        model = judges.model_judge()
-        try:
-            outcome = _compared(Session(kernel, model), program, options, terminal)
-        finally:
-            model.close()
+        outcome = Outcome("", "mm/", cannot=str(error))
     finally:
-        kernel.close()
+        for judge in made:
+            judge.close()
     return tell(outcome, options, terminal)
 
 

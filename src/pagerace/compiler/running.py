@@ -71,9 +71,20 @@ class Running:
             self._engine = _Interpreted(whole, views)
         else:
             self._engine = _Native(whole, entries, self._address)
+        self._begin()
+        self._calls: dict[Function, Callable[..., int]] = {}
+
+    def _begin(self) -> None:
         for (number, cell), value in self.memory.given.items():
             self.view(self.memory.families[number])[cell] = value
-        self._calls: dict[Function, Callable[..., int]] = {}
+
+    def reset(self) -> None:
+        """Memory as it was when this was made; what was in it goes back to the host."""
+        if hasattr(self._region, "madvise"):
+            self._region.madvise(mmap.MADV_DONTNEED)
+        else:
+            self._region[:] = bytes(len(self._region))
+        self._begin()
 
     def close(self) -> None:
         """Give the memory back.  Views that ``cells`` gave must not be used any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagerace.oracle.program import Judge
+from pagerace.oracle.program import CannotJudge, Judge
 
 
 def kernel_judge(cpu: int | None = None) -> Judge:
@@ -14,6 +14,8 @@ def kernel_judge(cpu: int | None = None) -> Judge:
 
 def model_judge() -> Judge:
     """The kernel functions of mm/, compiled for a machine of full size."""
-    from pagerace.oracle.model import Model  # pyright: ignore
-
+    try:
+        from pagerace.oracle.model import Model  # pyright: ignore
+    except ImportError as error:
+        raise CannotJudge(f"mm/ has no system calls: {error}") from None
     return Model()
