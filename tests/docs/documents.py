@@ -5,10 +5,12 @@ In a document of ours
 * a block ``python file=NAME`` is added to the end of that file, which is empty at first;
 * a block ``python file=NAME replaces=X Y`` takes the place of the top-level X in it, and
   removes Y;
-* a block ``console`` has commands after ``$ `` and, below each, what it prints.
+* a block ``console`` has commands after ``$ `` and, below each, what it prints;
+* a block ``console needs=diff`` is one too, where the running kernel can be a judge.
 
-Times and dates vary, so they compare equal.  With PAGERACE_UPDATE_DOCS=1 in the environment the
-outputs in the document are replaced by those of today.
+Times, dates and the name of the kernel vary, so they compare equal.  With
+PAGERACE_UPDATE_DOCS=1 in the environment the outputs in the document are replaced by those of
+today.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+
+from pagerace.oracle.permitted import permitted
 
 UPDATE = os.environ.get("PAGERACE_UPDATE_DOCS") == "1"
 
@@ -44,11 +48,17 @@ def execute(document: Path, folder: Path) -> list[tuple[Session, str]]:
         language, _, rest = fence["info"].partition(" ")
         if language == "python" and rest:
             _write(folder, rest, fence["body"])
-        elif language == "console":
+        elif language == "console" and _has(rest):
             found += [(s, _run(s.command, folder)) for s in sessions(fence["body"])]
     if UPDATE:
         _update(document, found)
     return found
+
+
+def _has(needs: str) -> bool:
+    """Is what a block needs here?"""
+    assert needs in ("", "needs=diff"), f"unknown options of a block: {needs}"
+    return not needs or not permitted().refused.keys() & {"processes", "pagemap", "smaps"}
 
 
 def sessions(body: str) -> list[Session]:
@@ -61,6 +71,7 @@ def sessions(body: str) -> list[Session]:
 def comparable(output: str) -> str:
     """The output without what differs from run to run."""
     output = re.sub(r" +\d+(\.\d+)? ?s\b", " N s", output)
+    output = re.sub(r"\bLinux \d\S+, x86_64, (?:not )?root\b", "LINUX", output)
     return re.sub(r"\b\d{4}-\d\d-\d\d\b", "DATE", output).rstrip() + "\n"
 
 
@@ -118,14 +129,15 @@ def _update(document: Path, found: list[tuple[Session, str]]) -> None:
     results = iter(found)
 
     def rewritten(fence: re.Match[str]) -> str:
-        if fence["info"] != "console":
+        language, _, rest = fence["info"].partition(" ")
+        if language != "console" or not _has(rest):
             return fence[0]
         body = ""
         for session in sessions(fence["body"]):
             _, output = next(results)
             same = comparable(output) == comparable(session.shown)
             body += f"$ {session.command}\n" + (session.shown if same else output)
-        return f"```console\n{body}```"
+        return f"```{fence['info']}\n{body}```"
 
     text = document.read_text(encoding="utf-8")
     document.write_text(_FENCE.sub(rewritten, text), encoding="utf-8")
