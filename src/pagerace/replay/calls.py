@@ -40,7 +40,7 @@ FORKS: Final = ("fork", "vfork", "clone", "clone3")
 EXITS: Final = ("exit_group", "execve")
 NO_FILE: Final = -1
 CLONE_VM: Final = 0x100
-CLONE_VFORK: Final = 0x4000
+THREAD_BITS: Final = 16  # of valgrind's own numbers of threads
 
 ERRNO: Final = {
     "EPERM": 1, "ENOENT": 2, "EAGAIN": 11, "ENOMEM": 12, "EACCES": 13, "EFAULT": 14,
@@ -202,6 +202,12 @@ _SYSCALL = re.compile(
 _MADE = re.compile(r"(?:sys_)?(?P<name>\w+) ?\((?P<arguments>.*?)\) ?(?P<rest>(?:\[|-->).*)")
 _RESULT = re.compile(r".*(?P<how>Success|Failure)\((?P<value>0x[0-9a-f]+)(?::.*)?\) *")
 _NAMED = re.compile(r"(?:0x)?[0-9a-f]*\((?P<path>.*)\)")
+_FORKED = re.compile(
+    r"sys_clone \( (?P<flags>[0-9a-f]+), .*\) +clone\(fork\): "
+    r"process \d+ created child (?P<child>\d+)"
+)
+# What --trace-sched adds to a line that is not complete.
+_SCHED = re.compile(r" ?--\d+-- +SCHED\[.*")
 _MINUS_ONE = ((1 << 32) - 1, (1 << 64) - 1)
 
 
@@ -211,14 +217,19 @@ class ValgrindCalls:
     def __init__(self, process: int) -> None:
         self.process = process
         self.files: dict[int, str] = {}
-        self.pending: dict[str, tuple[str, str]] = {}
+        self.pending: dict[int, tuple[str, str]] = {}
 
     def call(self, text: str, line: int) -> Call | None:
         """The call that a line completes, if it is about memory.  Raises WrongCall."""
-        match = _SYSCALL.fullmatch(text)
+        match = _SYSCALL.fullmatch(_SCHED.sub("", text))
         if match is None:
             raise WrongCall("it is not as valgrind prints it")
-        thread, rest = match["thread"], match["rest"]
+        thread, rest = int(match["thread"]), match["rest"]
+        if forked := _FORKED.fullmatch(rest.strip()):
+            # One that shares the memory (vfork) copies no page table.
+            if int(forked["flags"], 16) & CLONE_VM:
+                return None
+            return self._call("fork", (), int(forked["child"]), thread, line)
         made = _MADE.fullmatch(rest)
         if made is not None:
             name, arguments, rest = made["name"], made["arguments"], made["rest"]
@@ -228,10 +239,20 @@ class ValgrindCalls:
             return None  # it begins, or there is nothing to know of it
         name, arguments = self.pending.pop(thread)
         value = int(result["value"], 16)
-        return self._made(name, arguments, value, result["how"] == "Success", line)
+        return self._made(name, arguments, value, result["how"] == "Success", thread, line)
+
+    def thread(self, number: int) -> int:
+        """A number for a thread of valgrind's; the first has that of its process."""
+        return self.process if number == 1 else self.process << THREAD_BITS | number
+
+    def _call(
+        self, name: str, arguments: tuple[int, ...], result: int, thread: int, line: int,
+        path: str = "",
+    ) -> Call:  # fmt: skip
+        return Call(self.process, self.thread(thread), name, arguments, result, line, path)
 
     def _made(
-        self, name: str, text: str, value: int, success: bool, line: int
+        self, name: str, text: str, value: int, success: bool, thread: int, line: int
     ) -> Call | None:
         parts = [part.strip() for part in text.split(",")]
         if name in ("open", "openat", "creat") and success:
@@ -239,6 +260,12 @@ class ValgrindCalls:
             self.files[value] = named["path"] if named else f"file {value}"
         elif name == "close" and success:
             self.files.pop(_to_int(parts[0]), None)
+        if name in ("wait4", "waitid") and success and value:
+            return self._call("wait", (), value, thread, line)
+        if name == "exit_group":
+            return self._call("exit", (), 0, thread, line)
+        if name == "clone" and success:
+            return self._call("thread", (), value, thread, line)
         if name not in ARGUMENTS:
             return None
         arguments = tuple(_to_int(part) for part in parts)
@@ -253,8 +280,7 @@ class ValgrindCalls:
             else:
                 path = self.files.get(file, f"file {file}")
         result = value if success else -value
-        # Lackey does not say which thread makes an access, so a call's is not kept either.
-        return Call(self.process, self.process, name, arguments, result, line, path)
+        return self._call(name, arguments, result, thread, line, path)
 
 
 def _to_int(text: str) -> int:

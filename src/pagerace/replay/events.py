@@ -63,6 +63,10 @@ class Batch:
 class Call:
     """A system call on memory that returned ``result``, -errno where it failed.
 
+    Beside the calls of that name: ``fork``, whose result is the new process; ``thread``, a
+    clone that shares the memory; ``exit`` of a process, or an exec; ``wait`` for the process
+    that is the result.
+
     ``arguments`` are those of the system call: addresses and lengths in bytes, flags with
     the kernel's values, -1 for no file.  ``path`` names the file of an mmap.
     """

@@ -22,6 +22,7 @@ class Reader:
         """``head``: bytes that were already taken from ``source``."""
         self.source, self.head, self.process = source, head, process
         self.line = 0
+        self.parent = 0  # the process that forks this one, where the trace tells
         self.outside = 0  # accesses beyond the user's addresses, left out
 
     def events(self) -> Iterator[Event]:

@@ -64,6 +64,11 @@ class Trace:
         return self.reader.line
 
     @property
+    def parent(self) -> int:
+        """The process that forks this one, or 0; known with the first event."""
+        return self.reader.parent
+
+    @property
     def done(self) -> float:
         """How much of the file is read, 0 to 1; 0 where its size is not known."""
         size = self.source.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
@@ -119,7 +120,9 @@ class Lackey(Scanned):
     scan = scanning.scan_lackey
     # Valgrind's own words, what it says of a system call that it does not know, and the
     # superblocks of --trace-superblocks.
-    NOT_OURS = ("==", "--", "**", " --> [", "SB ")
+    NOT_OURS = ("**", " --> [", "SB ")
+    _PARENT = re.compile(r"==(?P<process>\d+)== Parent PID: (?P<parent>\d+)")
+    _RUNS = re.compile(r"--\d+-- +SCHED\[(?P<thread>\d+)\]: +acquired lock.*")
     HELP = "valgrind --log-file=FILE keeps the program's own output out of the trace"
 
     def __init__(self, source: Source, head: bytes, process: int, room: int = BATCH) -> None:
@@ -137,9 +140,20 @@ class Lackey(Scanned):
                 return stop + 1, self._calls.call(line, self.line)
             except WrongCall as error:
                 raise self.wrong(f"a system call: {error}") from None
+        if line.startswith(("==", "--")):
+            self._valgrind(line)
+            return stop + 1, None
         if line.startswith(self.NOT_OURS) or not line.strip():
             return stop + 1, None
         raise self.wrong_line(line, self.HELP)
+
+    def _valgrind(self, line: str) -> None:
+        """What --log-file and --trace-sched tell: who this is, and which thread runs."""
+        if parent := self._PARENT.fullmatch(line):
+            self.process = self.thread = self._calls.process = int(parent["process"])
+            self.parent = int(parent["parent"])
+        elif runs := self._RUNS.fullmatch(line):
+            self.thread = self._calls.thread(int(runs["thread"]))
 
     def incomplete(self, rest: bytes) -> TraceError | None:
         return self.wrong(TRUNCATED) if rest.strip() else None

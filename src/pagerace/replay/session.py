@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pagerace.replay.events import Batch, Call, Event, TraceError
@@ -31,7 +32,20 @@ class Opened(Protocol):
     def line(self) -> int: ...
     @property
     def done(self) -> float: ...
+    @property
+    def parent(self) -> int: ...
     def events(self) -> Iterator[Event]: ...
+
+
+@dataclass
+class _Turn:
+    """A trace that takes its turns; ``event`` is its next, None behind the last."""
+
+    trace: Opened
+    events: Iterator[Event]
+    event: Event | None = None
+    process: int = 0
+    waits: bool = False  # to be forked
 
 
 class Session:
@@ -56,6 +70,8 @@ class Session:
         self._given = given
         self.accesses = 0
         self.errors: list[TraceError] = []
+        self._turns: dict[int, _Turn] = {}
+        self._each: Callable[[Event], bool] = lambda event: True
         self.reading = False  # and not feeding: Ctrl-C may interrupt without harm
         self._start = time.monotonic()
         workers = min(len(machines), _cores())
@@ -92,32 +108,64 @@ class Session:
     def run(self, each: Callable[[Event], bool]) -> None:
         """Replay to the end, or until ``each``, which sees every event fed, says False.
 
-        A trace that cannot be read on ends; the others go on, and ``errors`` has it.
+        A trace that cannot be read on ends; the others go on, and ``errors`` has it.  A process
+        that one of the others forks waits for that, and is over when it is waited for.
         """
-        begun = False
-        running = [trace.events() for trace in self.traces]
-        while running:
-            for events in list(running):
-                try:
-                    self.reading = True
-                    event = next(events, None)
-                except TraceError as error:
-                    self.errors.append(error)
-                    event = None
-                finally:
-                    self.reading = False
-                if event is None:
-                    running.remove(events)
-                    continue
-                if not begun:
-                    begun = True
-                    self._begin(event.process)
-                self.feed(event)
-                if not each(event):
+        self._each = each
+        turns = [_Turn(trace, trace.events()) for trace in self.traces]
+        for turn in turns:
+            self._advance(turn)
+        if first := next((turn.event for turn in turns if turn.event is not None), None):
+            self._begin(first.process)
+        here = {turn.process for turn in turns}
+        for turn in turns:
+            turn.waits = turn.trace.parent in here and turn.trace.parent != turn.process
+        self._turns = {turn.process: turn for turn in turns}
+        while left := [turn for turn in turns if turn.event is not None]:
+            able = [turn for turn in left if not turn.waits]
+            for turn in able or left:
+                if not self._step(turn):
                     return
         for machine, mappings in zip(self.machines, self.mappings, strict=True):
             for call in mappings.rest():
                 machine.feed(call)
+
+    def _step(self, turn: _Turn) -> bool:
+        """One event of a trace, which is then read on; False: stop."""
+        event = turn.event
+        if event is None:
+            return True
+        turn.waits = False
+        if isinstance(event, Call) and event.name == "wait":
+            child = self._turns.get(event.result)
+            turn.event = None  # so that two that wait for each other do not wait for ever
+            while child is not None and child.event is not None:
+                if not self._step(child):
+                    return False
+            if child is None:
+                self.feed(Call(event.result, event.result, "exit", (), 0, event.line))
+        else:
+            self.feed(event)
+            if not self._each(event):
+                return False
+            if isinstance(event, Call) and event.name == "fork":
+                if child := self._turns.get(event.result):
+                    child.waits = False
+        self._advance(turn)
+        return True
+
+    def _advance(self, turn: _Turn) -> None:
+        """Read the next event of a trace."""
+        try:
+            self.reading = True
+            turn.event = next(turn.events, None)
+        except TraceError as error:
+            self.errors.append(error)
+            turn.event = None
+        finally:
+            self.reading = False
+        if turn.event is not None and not turn.process:
+            turn.process = turn.event.process
 
     def _begin(self, process: int) -> None:
         events, calls = self._given(process)
