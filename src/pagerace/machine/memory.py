@@ -17,7 +17,8 @@ PAGE_SIZE = 1
 
 
 class Machine(Config):
-    """Sizes and rules.  ``pages``: virtual pages of an address space, and blocks of a file.
+    """Sizes and rules.  ``pages``: virtual pages of an address space.  ``file_pages``: of
+    the longest file; None: as many.
 
     ``levels``: of page tables, 2 to 5; ``entries``: in each table above those of PTEs,
     which share the pages equally.  ``tables``, ``uppers``: how many tables of PTEs there is
@@ -40,6 +41,7 @@ class Machine(Config):
     paravirtual: bool = False
     cpus: int = 3
     pages: int = 1
+    file_pages: int | None = None
     frames: int = 1
     address_bits: int = 4
     frame_bits: int = 2
@@ -69,6 +71,11 @@ else:
     nr_t = sized("nr_t", lambda: 32 if Machine.full_size else 2)
 
 
+def file_pages() -> int:
+    """Pages of the longest file that there may be."""
+    return Machine.pages if Machine.file_pages is None else Machine.file_pages
+
+
 class page_frame(Struct):
     """One page of physical memory."""
 
@@ -78,7 +85,7 @@ class page_frame(Struct):
 class block_device(Struct):
     """A disk with one file on it: ``block[i]`` is page i of the file."""
 
-    block: Array[version_t] = array(lambda: Machine.pages)
+    block: Array[version_t] = array(lambda: file_pages())
 
 
 # Frame n is frames[n].  What is not allocated belongs to the page allocator: a load or

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, sized, u1, u2
-from pagerace.machine.memory import Machine, cpumask_t, pfn_t, ulong
+from pagerace.machine.memory import Machine, cpumask_t, file_pages, pfn_t, ulong
 from pagerace.machine.pgtable import page_table, pte_slot, pte_t
 from pagerace.machine.tables import (
     page_table_count,
@@ -69,7 +69,7 @@ class address_space(Struct):
     ``i_size``: how long the file is, in pages; see mm/fs.py.
     """
 
-    i_pages: Array[folio | None] = array(lambda: Machine.pages)
+    i_pages: Array[folio | None] = array(lambda: file_pages())
     i_mmap: Array[vm_area_struct | None] = array(lambda: Mm.vmas)
     i_mmap_rwsem: rw_semaphore
     i_size: ulong
