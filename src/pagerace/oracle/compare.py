@@ -155,7 +155,8 @@ def compare(
             else:
                 unexplained.append(difference)
         if unexplained:
-            return unexplained
+            # What a program sees comes first, and what only /proc shows after it.
+            return sorted(unexplained, key=lambda found: KINDS.index(found.kind))
     return []
 
 

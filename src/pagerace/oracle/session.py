@@ -113,15 +113,15 @@ class Session:
     def shrunk(self, found: Found) -> Found:
         """The same difference in a short program.
 
-        What counts as the same: the same kind of thing differs.  Otherwise a program could
+        What counts as the same: what differed first still does.  Otherwise a program could
         shrink from one mistake to another.
         """
-        wanted = {(item.kind, item.what) for item in found.differences}
+        wanted = (found.differences[0].kind, found.differences[0].what)
         small = [found]
 
         def shows(program: Program) -> bool:
             differences, kernel, model = self.try_one(program)
-            if not wanted & {(item.kind, item.what) for item in differences}:
+            if wanted not in {(item.kind, item.what) for item in differences}:
                 return False
             calls = found.calls_at_first
             small[0] = Found(found.name, program, differences, kernel, model, calls)
