@@ -28,7 +28,8 @@ class Fake:
     """Every mapping is taken to be private, anonymous, readable and writable.
 
     ``mistake``: "errno" (munmap of nothing is fine), "content" (a store of 7 is lost once
-    there was a fork), "fork" (a child's pages are called exclusive).
+    there was a fork), "fork" (a child's pages are called exclusive), "moody" (munmap of
+    nothing is fine every other time), "killed" (it cannot judge).
     """
 
     def __init__(self, mistake: str = "", missing: dict[str, str] | None = None) -> None:
@@ -71,7 +72,8 @@ class Fake:
                     contents.pop(page, None)
                 return 0, -1
             case Munmap():
-                return (0 if self.mistake == "errno" else -EINVAL), -1
+                wrong = self.mistake == "errno" or (self.mistake == "moody" and self.runs % 2)
+                return (0 if wrong else -EINVAL), -1
             case Load() | Store():
                 if call.page not in mapped:
                     return 0, call.page

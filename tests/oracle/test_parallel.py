@@ -45,12 +45,14 @@ def test_chunks_are_the_programs() -> None:
 
 
 def test_every_count_is_added() -> None:
-    part = Compared(1, 2, 3, 4, 5, 6, 7)
+    part = Compared(1, 2, 3, 4, 5, 6, 7, 8)
     part.known["x"] = 2
     total = Compared()
     add(total, part)
     add(total, part)
-    assert total == Compared(2, 4, 6, 8, 10, 12, 14, part.known + part.known, part.operations)
+    assert total == Compared(
+        2, 4, 6, 8, 10, 12, 14, 16, part.known + part.known, part.operations
+    )
 
 
 def test_there_are_no_more_workers_than_cpus() -> None:

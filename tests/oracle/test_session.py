@@ -80,6 +80,13 @@ def test_what_one_judge_does_not_see_is_not_compared() -> None:
     assert "not seen   pagemap: not permitted" in text(outcome)
 
 
+def test_what_the_kernel_does_not_repeat_is_counted_apart() -> None:
+    outcome = _outcome(Session(Fake("moody"), Fake(), ()), 20)
+    assert outcome.verdict == "agrees"
+    assert outcome.compared.unrepeatable > 0
+    assert "does not repeat what it said" in text(outcome)
+
+
 def test_interrupted_it_says_what_was_compared() -> None:
     kernel = Fake()
     kernel.interrupt_at = 5

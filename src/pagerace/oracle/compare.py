@@ -112,7 +112,10 @@ class Known:
 
 @dataclass
 class Compared:
-    """What was compared so far."""
+    """What was compared so far.
+
+    ``unrepeatable``: programs of which the kernel said something else the second time.
+    """
 
     programs: int = 0
     calls: int = 0
@@ -121,6 +124,7 @@ class Compared:
     faults: int = 0
     signals: int = 0
     errors: int = 0
+    unrepeatable: int = 0
     known: Counter[str] = field(default_factory=Counter[str])
     operations: Counter[str] = field(default_factory=Counter[str])
 

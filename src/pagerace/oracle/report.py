@@ -41,6 +41,11 @@ def summary(outcome: Outcome) -> str:
         f"             {compared.errors:,} errors, {compared.signals:,} signals, "
         f"{compared.faults:,} faults"
     )
+    if compared.unrepeatable:
+        lines.append(
+            f"             {compared.unrepeatable:,} programs differ, but the kernel does not "
+            "repeat what it said"
+        )
     calls = [f"{count:,} {name}" for name, count in compared.operations.most_common()]
     lines += _wrapped("  calls      ", calls)
     kinds = [kind for kind in KINDS if kind not in outcome.not_compared]

@@ -95,7 +95,9 @@ class Session:
         try:
             for name, program in programs:
                 found, kernel, model = self.try_one(program, outcome.compared)
-                if found:
+                if found and not self.repeats(program, kernel):
+                    outcome.compared.unrepeatable += 1
+                elif found:
                     outcome.found = Found(
                         name, program, found, kernel, model, len(program.calls)
                     )
@@ -109,6 +111,11 @@ class Session:
             outcome.cannot = str(error)
         outcome.seconds = time.monotonic() - start
         return outcome
+
+    def repeats(self, program: Program, kernel: Sequence[Observation]) -> bool:
+        """Does the kernel say the same again?  Who reclaims or swaps pages may disturb it."""
+        again = self.kernel.run(program)
+        return not compare(program, kernel, again, self.kinds, self.known, Compared())
 
     def shrunk(self, found: Found) -> Found:
         """The same difference in a short program.
