@@ -15,6 +15,7 @@ from pagerace.oracle.constants import (
     KPF_SWAPBACKED,
     KPF_ZERO_PAGE,
     MADV_DONTNEED,
+    MADV_HUGEPAGE,
     MADV_POPULATE_READ,
     MADV_POPULATE_WRITE,
     MAP_ANONYMOUS,
@@ -53,6 +54,7 @@ from pagerace.oracle.program import (
     Observation,
     Page,
     Pread,
+    Program,
     Pwrite,
     Store,
     first_content,
@@ -191,6 +193,22 @@ def test_populate_faults_in_all(run_calls: RunCalls, advice: int, bits: int) -> 
     if seen.result == -errno.EINVAL:
         pytest.skip("MADV_POPULATE_READ came with Linux 5.14")
     assert {page: look.pagemap for page, look in pages(seen).items()} == {1: bits, 2: bits}
+    assert load.minor == 0
+
+
+def test_a_huge_page_comes_in_one_fault(kernel: Kernel) -> None:
+    if reason := kernel.permitted.refused.get("huge_pages"):
+        pytest.skip(reason)
+    calls = (
+        Mmap(0, 128, 512, RW, ANON), Madvise(0, 128, 512, MADV_HUGEPAGE), Store(0, 200, 5),
+        Munmap(0, 128, 1), Load(0, 639),
+    )  # fmt: skip
+    *_, store, unmap, load = kernel.run(Program(calls, window=700))
+    if len(pages(store)) == 1:
+        pytest.skip("there is no huge page to be had now")
+    assert (store.minor, [*pages(store)]) == (1, [*range(128, 640)])
+    assert sum(page.content or 0 for page in pages(store).values()) == 5
+    assert [*pages(unmap)] == [*range(129, 640)]
     assert load.minor == 0
 
 

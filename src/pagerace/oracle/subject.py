@@ -22,7 +22,7 @@ from pagerace.oracle import image, ptrace
 from pagerace.oracle.constants import MAP_FIXED, MAP_SHARED, PROT_READ, PROT_WRITE
 from pagerace.oracle.program import PAGE, CannotJudge
 
-_MMAP, _MUNMAP, _CLONE, _EXIT_GROUP, _CLOSE_RANGE = 9, 11, 56, 231, 436
+_CLOSE, _MMAP, _MUNMAP, _CLONE, _EXIT_GROUP, _CLOSE_RANGE = 3, 9, 11, 56, 231, 436
 _CLONE_PARENT = 0x8000
 _NO_SYSCALL = (1 << 64) - 1
 _MFD_EXEC = 0x10
@@ -232,7 +232,9 @@ class Nursery:
         # Nothing else stays: no stack, no vDSO, no file but those that a program opens.
         behind = image.SCRATCH + size
         first.syscall(_MUNMAP, behind, _TOP - behind)
-        first.syscall(_CLOSE_RANGE, 0, 0xFFFF_FFFF, 0)
+        if first.syscall(_CLOSE_RANGE, 0, 0xFFFF_FFFF, 0):
+            for file in range(256):  # before Linux 5.9
+                first.syscall(_CLOSE, file)
         return first
 
     def child(self, pid: int) -> Subject:
