@@ -73,16 +73,16 @@ def test_a_machine_that_marks_nothing_faults_instead(arch: Arch) -> None:
     with fresh_machine(Machine(arch=arch)):
         for pte in (pfn_pte(0, True), pte_mkyoung(pfn_pte(0, True))):
             tables = table(pte)
-            assert not store(0)
+            assert not store(0, 1)
             assert tables.pte[0].value == pte
         table(pte_mkdirty(pte_mkyoung(pfn_pte(0, True))))
-        assert store(0)
+        assert store(0, 1)
 
 
 def test_arm64_hardware_clears_read_only_at_the_first_store() -> None:
     with fresh_machine(Machine(arch=Arch.ARM64_AFDBM)):
         tables = table(pfn_pte(0, True))
-        assert store(0)
+        assert store(0, 1)
         assert tables.pte[0].value == pfn_pte(0, True).replace(accessed=True, read_only=False)
 
 
@@ -99,7 +99,7 @@ def test_a_fault_removes_its_entry_on_x86_only(arch: Arch) -> None:
     with fresh_machine(Machine(arch=arch)):
         table(pfn_pte(0, True))
         cpus[0].tlb[0] = tlb_entry(present=True, pfn=0)
-        assert try_store(cpus[0], 0) is Access.FAULT
+        assert try_store(cpus[0], 0, 1) is Access.FAULT
         assert cpus[0].tlb[0].present == (arch is not Arch.X86_64)
 
 
@@ -150,7 +150,7 @@ def test_a_preempted_vcpu_executes_nothing_and_flushes_if_it_is_asked() -> None:
         kvm_steal_time_set_preempted(cpus[0])
         assert not runs(cpus[0])
         with pytest.raises(WouldBlock):
-            store(0)
+            store(0, 1)
         record_steal_time(cpus[0])
         assert runs(cpus[0])
         assert cpus[0].tlb[0].present  # nobody has asked
@@ -180,7 +180,7 @@ def test_a_walk_ends_where_a_level_is_missing() -> None:
         assert has_tables(cpus[0])
         tables.pte[0].value = pte_mkdirty(pfn_pte(0, True))
         frames.alloc()
-        assert store(0)
+        assert store(0, 1)
 
 
 def test_an_address_chooses_an_entry_at_each_level() -> None:

@@ -25,29 +25,29 @@ def table(pte: pte_t) -> page_table:
 def test_a_store_fills_then_sets_the_dirty_bit_then_stores() -> None:
     tables = table(WRITABLE)
     cpu = cpus[0]
-    assert try_store(cpu, 0) is Access.AGAIN
+    assert try_store(cpu, 0, 1) is Access.AGAIN
     assert cpu.tlb[0] == tlb_entry(present=True, writable=True, dirty=False, pfn=0)
     assert tables.pte[0].value == WRITABLE.replace(accessed=True)
-    assert try_store(cpu, 0) is Access.AGAIN
+    assert try_store(cpu, 0, 1) is Access.AGAIN
     assert cpu.tlb[0].dirty
     assert tables.pte[0].value == WRITABLE.replace(accessed=True, dirty=True)
     assert frames[0].content == 0
-    assert try_store(cpu, 0) is Access.DONE
+    assert try_store(cpu, 0, 1) is Access.DONE
     assert frames[0].content == 1
 
 
 def test_a_store_through_a_dirty_entry_does_not_look_at_memory() -> None:
     tables = table(WRITABLE.replace(dirty=True))
-    assert store(0)
+    assert store(0, 1)
     tables.pte[0].value = pte_t()
-    assert store(0)
+    assert store(0, 1)
     assert frames[0].content == 2
 
 
 def test_a_dirty_pte_gives_a_dirty_entry() -> None:
     table(WRITABLE.replace(dirty=True))
-    assert try_store(cpus[0], 0) is Access.AGAIN
-    assert try_store(cpus[0], 0) is Access.DONE
+    assert try_store(cpus[0], 0, 1) is Access.AGAIN
+    assert try_store(cpus[0], 0, 1) is Access.DONE
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_a_dirty_pte_gives_a_dirty_entry() -> None:
 )
 def test_the_dirty_bit_is_refused_where_the_pte_has_changed(pte: pte_t) -> None:
     tables = table(WRITABLE)
-    try_store(cpus[0], 0)
+    try_store(cpus[0], 0, 1)
     tables.pte[0].value = pte
-    assert try_store(cpus[0], 0) is Access.FAULT
+    assert try_store(cpus[0], 0, 1) is Access.FAULT
     assert tables.pte[0].value == pte  # T4-S11: a cleared PTE stays cleared
     assert cpus[0].tlb[0] == tlb_entry()
     assert frames[0].content == 0
@@ -68,24 +68,24 @@ def test_the_dirty_bit_is_refused_where_the_pte_has_changed(pte: pte_t) -> None:
 )
 def test_a_store_that_finds_no_writable_pte_faults(pte: pte_t) -> None:
     table(pte)
-    assert not store(0)
+    assert not store(0, 1)
     assert cpus[0].tlb[0] == tlb_entry()
 
 
 def test_a_fault_removes_the_read_only_entry_that_it_came_from() -> None:
     table(WRITABLE)
     cpus[0].tlb[0] = tlb_entry(present=True, pfn=0)
-    assert try_store(cpus[0], 0) is Access.FAULT
+    assert try_store(cpus[0], 0, 1) is Access.FAULT
     assert cpus[0].tlb[0] == tlb_entry()
 
 
 def test_a_cpu_without_tables_faults() -> None:
-    assert not store(0)
+    assert not store(0, 1)
 
 
 def test_each_cpu_has_a_tlb_of_its_own() -> None:
     table(WRITABLE)
-    store(0)
+    store(0, 1)
     assert cpus[0].tlb[0].present
     assert not cpus[1].tlb[0].present
     invlpg(cpus[0], 0)

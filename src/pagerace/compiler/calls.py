@@ -115,7 +115,7 @@ class Calls(Expressions):
         if isinstance(value, Literal):
             return Const(value.value & ((1 << scalar.bits) - 1), scalar)
         operand = self.as_operand(argument, value)
-        if operand.type.kind not in ("int", "bool"):
+        if operand.type.kind not in ("int", "bool") and not _counts_up(operand.type.cls):
             self.fail(argument, "type-mismatch", f"{describe(operand.type)} is no number")
         if target is int:  # Python's, which holds every number
             scalar = plain(*limits(operand.type)) if operand.type.kind == "int" else plain(0, 1)
@@ -416,3 +416,10 @@ INTRINSICS: dict[Any, Callable[[Calls, ast.Call], Value]] = {
     max: Calls.least,
     cast: lambda self, node: self.value(node.args[1]),
 }
+
+
+def _counts_up(cls: type | None) -> bool:
+    """Is it an IntEnum whose members are 0, 1 and so on, as an enum is kept?"""
+    if cls is None or not issubclass(cls, enum.IntEnum):
+        return False
+    return [member.value for member in cls] == list(range(len(cls)))

@@ -32,18 +32,21 @@ class steal_time(BitStruct):
 class processor(Struct):
     """One CPU.  ``cr3``: the top table that its walker reads; None: no user space.
 
-    ``tlb[a]`` translates virtual page a.  ``interrupts_off``: the interrupt flag is
-    clear.  ``request[i]``: CPU i has sent an interrupt and waits for the answer.
+    ``tlb[a]`` translates virtual page a; at full size machine/tlb_sets.py has what is known.
+    ``interrupts_off``: the interrupt flag is clear.  ``request[i]``: CPU i has sent an
+    interrupt and waits for the answer.
     ``invalidate[i * Machine.pages + a]``: CPU i has broadcast that all forget page a, and
     this one has not yet.  ``steal``: what the host and the guest tell each other of it.
     ``away``: it executes a kernel thread, which has no use for the user space.
     """
 
     cr3: upper_table | None = None
-    tlb: Array[tlb_entry] = array(lambda: Machine.pages)
+    tlb: Array[tlb_entry] = array(lambda: 1 if Machine.full_size else Machine.pages)
     interrupts_off: bool
     request: Array[bool] = array(lambda: Machine.cpus)
-    invalidate: Array[bool] = array(lambda: Machine.cpus * Machine.pages)
+    invalidate: Array[bool] = array(
+        lambda: 1 if Machine.full_size else Machine.cpus * Machine.pages
+    )
     steal: steal_time
     away: bool
 

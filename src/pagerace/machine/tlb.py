@@ -13,6 +13,9 @@ some set none and raise a fault instead.
 * An entry can be filled ahead of any access, and be evicted, at any time: also on a CPU
   that is in the kernel.
 
+In a check a TLB has room for every page, and what is evicted is left to an agent.  At full
+size it has sets and ways (machine/tlb_sets.py), and nothing is filled ahead.
+
 TRUSTED.
 """
 
@@ -21,10 +24,24 @@ from __future__ import annotations
 from enum import Enum
 
 from pagerace.lang import atomic, choose, smp_processor_id, wait_until
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.cpu import cpus, has_tables, processor, runs, tlb_entry
-from pagerace.machine.entry import pte_slot, remember
-from pagerace.machine.memory import Machine, frames, ulong
-from pagerace.machine.tables import walk
+from pagerace.machine.entry import pte_slot, pte_t, remember
+from pagerace.machine.memory import Machine, frames, pfn_t, ulong, version_t
+from pagerace.machine.pgtable import ptrs_per_pte
+from pagerace.machine.tables import upper_table, walk
+from pagerace.machine.tlb_sets import (
+    CODE,
+    DATA,
+    cache,
+    cached,
+    forget,
+    forget_all,
+    forget_tables,
+    forget_tables_for,
+    mark_cached_dirty,
+    walk_cached,
+)
 from pagerace.machine.walker import (
     fault_keeps_entry,
     is_marked_dirty,
@@ -43,17 +60,19 @@ class Access(Enum):
     FAULT = 2
 
 
-def store(address: ulong) -> bool:
+def store(address: ulong, addend: version_t) -> bool:
     """One store instruction of user space.  False: it raised a page fault.
 
-    Each round is what the CPU does without another being able to come between; its own
-    interrupts come between instructions.
+    It adds to what the page holds, so that no store is lost behind another.  Each round is
+    what the CPU does without another being able to come between; its own interrupts come
+    between instructions.
     """
+    count_access()
     access = Access.AGAIN
     while access is Access.AGAIN:
         with atomic():
             wait_until(runs(cpus[smp_processor_id()]))
-            access = try_store(cpus[smp_processor_id()], address)
+            access = try_store(cpus[smp_processor_id()], address, addend)
     return access is Access.DONE
 
 
@@ -62,6 +81,7 @@ def load(address: ulong) -> bool:
 
     False: it raised a page fault.
     """
+    count_access()
     access = Access.AGAIN
     while access is Access.AGAIN:
         with atomic():
@@ -70,34 +90,87 @@ def load(address: ulong) -> bool:
     return access is Access.DONE
 
 
+def fetch(address: ulong) -> bool:
+    """The fetch of an instruction, at full size, where TLBs for them are apart.
+
+    False: it raised a page fault.
+    """
+    count_access()
+    cpu = cpus[smp_processor_id()]
+    if cached(cpu, address, CODE).present:
+        return True
+    ptep = walk_cached(cpu, address)
+    if ptep is None or not is_valid(ptep.value):
+        return fault(cpu, address) is Access.DONE
+    huge = ptep.value.huge
+    cache(cpu, address, CODE, huge, take_entry(ptep))
+    return True
+
+
+def count_access() -> None:
+    """An instruction is tried."""
+    if Counting.on:
+        counters.accesses += 1
+
+
 def try_load(cpu: processor, address: ulong) -> Access:
     """Load through the TLB, or fill it, or fault."""
-    if cpu.tlb[address].present:
+    if translation(cpu, address).present:
         return Access.DONE
     ptep = entry_of(cpu, address)
     if ptep is None or not is_valid(ptep.value):
-        return Access.FAULT
+        return fault(cpu, address)
     load_entry(cpu, address, ptep)
     return Access.AGAIN
 
 
-def try_store(cpu: processor, address: ulong) -> Access:
+def try_store(cpu: processor, address: ulong, addend: version_t) -> Access:
     """Store through the TLB, or bring the TLB one step nearer to it, or fault."""
-    entry = cpu.tlb[address]
+    entry = translation(cpu, address)
     if not entry.present:
         return fill(cpu, address)
     if not entry.writable:
         if not fault_keeps_entry():
-            cpu.tlb[address] = tlb_entry()
-        return Access.FAULT
+            drop(cpu, address)
+        return fault(cpu, address)
     if not entry.dirty:
-        return set_dirty(cpu, address)
-    frames[entry.pfn].content += 1
+        return set_dirty(cpu, address, entry)
+    frames[entry.pfn].content += addend
     return Access.DONE
 
 
+def translation(cpu: processor, address: ulong) -> tlb_entry:
+    """What the TLB has for a page, which is present or not."""
+    if Machine.full_size:
+        return cached(cpu, address, DATA)
+    return cpu.tlb[address]
+
+
+def drop(cpu: processor, address: ulong) -> None:
+    """The TLB has nothing for a page any more."""
+    if Machine.full_size:
+        forget(cpu, address)
+    else:
+        cpu.tlb[address] = tlb_entry()
+
+
+def fault(cpu: processor, address: ulong) -> Access:
+    """A page fault: what was known of the way to the page is forgotten, on x86."""
+    if Machine.full_size and not fault_keeps_entry():
+        forget(cpu, address)
+        forget_tables_for(cpu, address)
+    return Access.FAULT
+
+
 def entry_of(cpu: processor, address: ulong) -> pte_slot | None:
-    """The PTE to which the walker comes from the CPU's own register, if to any."""
+    """The entry to which the walker comes from the CPU's own register, if to any."""
+    if Machine.full_size:
+        return walk_cached(cpu, address)
+    return walk_uncached(cpu, address)
+
+
+def walk_uncached(cpu: processor, address: ulong) -> pte_slot | None:
+    """The same, as memory is now."""
     top = cpu.cr3
     if top is None:
         return None
@@ -108,50 +181,89 @@ def fill(cpu: processor, address: ulong) -> Access:
     """Walk the tables for a store."""
     ptep = entry_of(cpu, address)
     if ptep is None:
-        return Access.FAULT
+        return fault(cpu, address)
     pte = ptep.value
     if not is_valid(pte) or not may_store(pte):
-        return Access.FAULT
+        return fault(cpu, address)
     load_entry(cpu, address, ptep)
     return Access.AGAIN
 
 
 def load_entry(cpu: processor, address: ulong, ptep: pte_slot) -> None:
-    """Copy a PTE that is valid, and set its accessed bit: one locked RMW."""
+    """Copy a PTE that is valid, and set its accessed bit."""
+    if Machine.full_size:
+        huge = ptep.value.huge
+        cache(cpu, address, DATA, huge, take_entry(ptep))
+    else:
+        copy = take_entry(ptep)
+        cpu.tlb[address] = copy.replace(pfn=frame_of(ptep.value, address))
+
+
+def take_entry(ptep: pte_slot) -> tlb_entry:
+    """What a TLB copies of a PTE, whose accessed bit is set: one locked RMW."""
     pte = ptep.value
     if not pte.accessed:
         ptep.value = mark_accessed(pte)
         remember(ptep)
-    cpu.tlb[address] = tlb_entry(
+        if Counting.on:
+            counters.accessed_set += 1
+    return tlb_entry(
         present=True, writable=may_store(pte), dirty=is_marked_dirty(pte), pfn=pte.pfn
     )
 
 
-def set_dirty(cpu: processor, address: ulong) -> Access:
+def frame_of(pte: pte_t, address: ulong) -> pfn_t:
+    """The frame of a page: of a leaf above the PTEs one of those that it maps."""
+    if Machine.huge_pages and pte.huge:
+        return pte.pfn + pfn_t(address % ptrs_per_pte())
+    return pte.pfn
+
+
+def set_dirty(cpu: processor, address: ulong, entry: tlb_entry) -> Access:
     """Set the dirty bit in the PTE and in the copy."""
-    entry = cpu.tlb[address]
-    ptep = entry_of(cpu, address)
+    ptep = walk_uncached(cpu, address)
     if ptep is None:
-        return Access.FAULT
+        return fault(cpu, address)
     pte = ptep.value
-    if not pte.present or not pte.writable or pte.pfn != entry.pfn:
-        cpu.tlb[address] = tlb_entry()
-        return Access.FAULT
+    if not pte.present or not pte.writable or frame_of(pte, address) != entry.pfn:
+        drop(cpu, address)
+        return fault(cpu, address)
     ptep.value = mark_dirty(pte)
     remember(ptep)
-    cpu.tlb[address] = entry.replace(dirty=True)
+    if Counting.on:
+        counters.dirty_set += 1
+    if Machine.full_size:
+        mark_cached_dirty(cpu, address)
+    else:
+        cpu.tlb[address] = entry.replace(dirty=True)
     return Access.AGAIN
 
 
 def invlpg(cpu: processor, address: ulong) -> None:
-    """INVLPG: the CPU that executes it forgets one translation."""
-    cpu.tlb[address] = tlb_entry()
+    """INVLPG: the CPU that executes it forgets one translation, and all ways to tables."""
+    if Machine.full_size:
+        forget(cpu, address)
+        forget_tables(cpu)
+    else:
+        cpu.tlb[address] = tlb_entry()
 
 
 def tlb_flush_all(cpu: processor) -> None:
     """The CPU forgets all translations."""
-    for address in range(Machine.pages):
-        invlpg(cpu, address)
+    if Machine.full_size:
+        forget_all(cpu)
+    else:
+        for address in range(Machine.pages):
+            invlpg(cpu, address)
+
+
+def write_cr3(cpu: processor, top: upper_table | None) -> None:
+    """MOV to CR3: other tables, and nothing is known of them (there are no PCIDs)."""
+    cpu.cr3 = top
+    if Machine.full_size:
+        forget_all(cpu)
+        if Counting.on:
+            counters.cr3_writes += 1
 
 
 def tlb_fill() -> None:

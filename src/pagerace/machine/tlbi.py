@@ -24,12 +24,12 @@ def tlbi_vale1is(address: ulong) -> None:
     """TLBI VALE1IS: tell all CPUs of the inner shareable domain to forget a page.
 
     One that has no user space has nothing to forget.  For this CPU it is done at once:
-    it executes no user code before it has waited.
+    it executes no user code before it has waited.  At full size no time passes between.
     """
     this_cpu = cpu_t(smp_processor_id())
     with atomic():
         for cpu in range(Machine.cpus):
-            if cpu == this_cpu:
+            if cpu == this_cpu or Machine.full_size:
                 invlpg(cpus[cpu], address)
             elif has_tables(cpus[cpu]):
                 cpus[cpu].invalidate[pending_of(this_cpu, address)] = True
@@ -45,7 +45,7 @@ def dsb_ish() -> None:
     with atomic():
         done = True
         for cpu in cpus:
-            for address in range(Machine.pages):
+            for address in range(0 if Machine.full_size else Machine.pages):
                 if cpu.invalidate[pending_of(this_cpu, address)]:
                     done = False
         wait_until(done)

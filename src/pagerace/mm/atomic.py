@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pagerace.lang import READ_ONCE, WRITE_ONCE, Struct, atomic, bug_on
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import count_t
 
 
@@ -10,6 +11,12 @@ class atomic_t(Struct):
     """A counter that changes in one locked step.  It never goes below zero here."""
 
     counter: count_t
+
+
+def count_atomic() -> None:
+    """A locked instruction is executed."""
+    if Counting.on:
+        counters.atomics += 1
 
 
 def atomic_read(v: atomic_t) -> count_t:
@@ -24,6 +31,7 @@ def atomic_set(v: atomic_t, i: count_t) -> None:
 
 def atomic_inc(v: atomic_t) -> None:
     """atomic_inc()."""
+    count_atomic()
     with atomic():
         bug_on(v.counter == count_t(-1), "counter-overflow")
         v.counter += 1
@@ -31,6 +39,7 @@ def atomic_inc(v: atomic_t) -> None:
 
 def atomic_dec_and_test(v: atomic_t) -> bool:
     """atomic_dec_and_test(): is it zero now?"""
+    count_atomic()
     with atomic():
         bug_on(v.counter == 0, "counter-below-zero")
         v.counter -= 1
@@ -40,6 +49,7 @@ def atomic_dec_and_test(v: atomic_t) -> bool:
 
 def atomic_inc_not_zero(v: atomic_t) -> bool:
     """atomic_inc_not_zero(): False, and nothing done, if it is zero."""
+    count_atomic()
     with atomic():
         bug_on(v.counter == count_t(-1), "counter-overflow")
         taken = v.counter != 0
@@ -50,6 +60,7 @@ def atomic_inc_not_zero(v: atomic_t) -> bool:
 
 def atomic_cmpxchg(v: atomic_t, old: count_t, new: count_t) -> count_t:
     """atomic_cmpxchg(): what it held before."""
+    count_atomic()
     with atomic():
         found = v.counter
         if found == old:

@@ -19,7 +19,7 @@ def user_store(mm: mm_struct, address: ulong) -> bool:
 
     False: the thread got a signal instead.
     """
-    while not store(address):
+    while not store(address, 1):
         if not do_user_addr_fault(mm, address, FAULT_FLAG_WRITE):
             return False
     return True

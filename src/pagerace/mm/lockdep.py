@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from pagerace.lang import Struct, bug_on, lock_order, u8
+from pagerace.machine.counters import Counting, counters
 from pagerace.mm.sched import tasks
 
 
@@ -42,6 +43,8 @@ def lock_acquired(key: LockClass) -> None:
     bit = u8(1) << key
     bug_on(task.held_locks & bit != 0, "recursive-locking")
     task.held_locks |= bit
+    if Counting.on:
+        counters.locks[u8(key)] += 1
 
 
 def lock_release(key: LockClass) -> None:

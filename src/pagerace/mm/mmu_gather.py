@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pagerace.lang import Array, BitStruct, Config, Ref, Struct, array, per_thread, u16
+from pagerace.lang import Array, BitStruct, Config, Ref, Struct, array, per_thread, u3, u16
 from pagerace.machine.arch import Arch
 from pagerace.machine.memory import PAGE_SIZE, Machine, nr_t, pfn_t, ulong
 from pagerace.machine.pgtable import page_table
@@ -120,17 +120,19 @@ class mmu_gather_batch(Struct):
 
 
 class encoded_table(BitStruct):
-    """What a ``void *`` of a table batch points to: a table of PTEs, or one above them."""
+    """What a ``void *`` of a table batch points to: a table of PTEs, level 1, or one above."""
 
     number: pfn_t = 0
-    upper: bool = False
+    level: u3 = 0
 
 
 class mmu_table_batch(Struct):
     """struct mmu_table_batch: page tables that are to be freed."""
 
     nr: u16
-    tables: Array[encoded_table] = array(lambda: MmuGather.table_batch)
+    tables: Array[encoded_table] = array(
+        lambda: MmuGather.table_batch if PteTables.come_and_go else 1
+    )
 
 
 class mmu_gather(Struct):
@@ -302,13 +304,13 @@ def tlb_flush_mmu_free(tlb: mmu_gather) -> None:
 def pte_free_tlb(tlb: mmu_gather, table: page_table, address: ulong) -> None:
     """pte_free_tlb() of include/asm-generic/tlb.h: a table that nothing points to any more."""
     tlb_note_freed_table(tlb, address)
-    tlb_remove_table(tlb, encoded_table(number=page_tables.index(table)))
+    tlb_remove_table(tlb, encoded_table(number=page_tables.index(table), level=1))
 
 
-def pmd_free_tlb(tlb: mmu_gather, table: upper_table, address: ulong) -> None:
+def pmd_free_tlb(tlb: mmu_gather, table: upper_table, address: ulong, level: u3) -> None:
     """pmd_free_tlb(), pud_free_tlb() and p4d_free_tlb(): tables above the PTEs are alike."""
     tlb_note_freed_table(tlb, address)
-    tlb_remove_table(tlb, encoded_table(number=upper_tables.index(table), upper=True))
+    tlb_remove_table(tlb, encoded_table(number=upper_tables.index(table), level=level))
 
 
 def tlb_note_freed_table(tlb: mmu_gather, address: ulong) -> None:
@@ -355,10 +357,10 @@ def tlb_remove_table_free(tlb: mmu_gather, batch: mmu_table_batch) -> None:
 
 def __tlb_remove_table(tlb: mmu_gather, table: encoded_table) -> None:
     """__tlb_remove_table(): free it."""
-    if table.upper:
-        pmd_free(tlb.mm, upper_tables[table.number])
-    else:
+    if table.level == 1:
         pte_free(tlb.mm, page_tables[table.number])
+    else:
+        pmd_free(tlb.mm, upper_tables[table.number], table.level)
 
 
 def tlb_batch_pages_flush(tlb: mmu_gather) -> None:

@@ -13,6 +13,7 @@ from pagerace.mm.atomic import (
     atomic_inc_not_zero,
     atomic_read,
     atomic_set,
+    count_atomic,
 )
 from pagerace.mm.mm_types import folio
 
@@ -34,6 +35,7 @@ def folio_test_writeback(folio: folio) -> bool:
 
 def folio_test_clear_dirty(folio: folio) -> bool:
     """folio_test_clear_dirty(): one atomic bit operation."""
+    count_atomic()
     with atomic():
         dirty = folio.PG_dirty
         folio.PG_dirty = False

@@ -9,6 +9,7 @@ makes those that there are, and they stay: entries above the PTEs are constants.
 from __future__ import annotations
 
 from pagerace.lang import atomic
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.entry import pte_t
 from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.pgtable import native_ptep_get_and_clear, page_table
@@ -37,6 +38,18 @@ from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.tlb import flush_tlb_mm_range
 
 
+def count_table(level: int) -> None:
+    """A table of this level is allocated: 1 is that of PTEs."""
+    if Counting.on:
+        counters.tables_allocated[level] += 1
+
+
+def count_freed_table(level: int) -> None:
+    """A table of this level is freed."""
+    if Counting.on:
+        counters.tables_freed[level] += 1
+
+
 def mm_inc_nr_ptes(mm: mm_struct) -> None:
     """mm_inc_nr_ptes() of include/linux/mm.h."""
     if PteTables.nr_ptes:
@@ -62,6 +75,7 @@ def __pte_alloc_one(mm: mm_struct) -> page_table | None:
     """
     table = page_tables.alloc()
     if table is not None:
+        count_table(1)
         with atomic():  # nobody else knows the table yet
             for slot in table.pte:
                 slot.value = pte_t()
@@ -70,6 +84,7 @@ def __pte_alloc_one(mm: mm_struct) -> page_table | None:
 
 def pte_free(mm: mm_struct, table: page_table) -> None:
     """pte_free(): the table can be allocated again."""
+    count_freed_table(1)
     page_tables.free(table)
 
 
@@ -104,38 +119,41 @@ def pte_alloc(mm: mm_struct, pmd: pmd_t) -> bool:
     return pmd_none(pmdp_get(pmd)) and __pte_alloc(mm, pmd)
 
 
-def alloc_upper_table() -> upper_table | None:
+def alloc_upper_table(level: int) -> upper_table | None:
     """pmd_alloc_one() and its like: an empty table, or None."""
     table = upper_tables.alloc()
     if table is not None:
+        count_table(level)
         with atomic():  # nobody else knows the table yet
             for slot in table.entry:
                 slot.entry.value = pte_t()
     return table
 
 
-def pmd_free(mm: mm_struct, table: upper_table) -> None:
+def pmd_free(mm: mm_struct, table: upper_table, level: int) -> None:
     """pmd_free() and its like of the levels above."""
+    count_freed_table(level)
     upper_tables.free(table)
 
 
 def pgd_alloc(mm: mm_struct) -> upper_table | None:
     """pgd_alloc() of arch/x86/mm/pgtable.c: a top table, or None."""
-    return alloc_upper_table()
+    return alloc_upper_table(Machine.levels)
 
 
 def pgd_free(mm: mm_struct, pgd: upper_table) -> None:
     """pgd_free(): the top table, when all below it is gone and no CPU runs on it."""
-    pmd_free(mm, pgd)
+    pmd_free(mm, pgd, Machine.levels)
 
 
-def alloc_below(mm: mm_struct, entry: pmd_t) -> bool:
+def alloc_below(mm: mm_struct, entry: pmd_t, level: int) -> bool:
     """__p4d_alloc(), __pud_alloc(), __pmd_alloc(): True if there is no memory.
 
-    Nobody holds a lock while there is memory to wait for; who comes second frees his.
+    ``level``: of the table that the entry is to point to.  Nobody holds a lock while there is
+    memory to wait for; who comes second frees his.
     """
     might_sleep()
-    table = alloc_upper_table()
+    table = alloc_upper_table(level)
     if table is None:
         return True
     spin_lock(mm.page_table_lock)
@@ -144,27 +162,27 @@ def alloc_below(mm: mm_struct, entry: pmd_t) -> bool:
         set_pmd(entry, table_entry(upper_tables.index(table)))
     spin_unlock(mm.page_table_lock)
     if not missing:
-        pmd_free(mm, table)
+        pmd_free(mm, table, level)
     return False
 
 
 def p4d_alloc(mm: mm_struct, pgd: pgd_t, address: ulong) -> p4d_t | None:
     """p4d_alloc() of include/linux/mm.h; None: there is no memory."""
-    if Machine.levels == 5 and pmd_none(pmdp_get(pgd)) and alloc_below(mm, pgd):
+    if Machine.levels == 5 and pmd_none(pmdp_get(pgd)) and alloc_below(mm, pgd, 4):
         return None
     return p4d_offset(pgd, address)
 
 
 def pud_alloc(mm: mm_struct, p4d: p4d_t, address: ulong) -> pud_t | None:
     """pud_alloc() of include/linux/mm.h; None: there is no memory."""
-    if Machine.levels >= 4 and pmd_none(pmdp_get(p4d)) and alloc_below(mm, p4d):
+    if Machine.levels >= 4 and pmd_none(pmdp_get(p4d)) and alloc_below(mm, p4d, 3):
         return None
     return pud_offset(p4d, address)
 
 
 def pmd_alloc(mm: mm_struct, pud: pud_t, address: ulong) -> pmd_t | None:
     """pmd_alloc() of include/linux/mm.h; None: there is no memory."""
-    if Machine.levels >= 3 and pmd_none(pmdp_get(pud)) and alloc_below(mm, pud):
+    if Machine.levels >= 3 and pmd_none(pmdp_get(pud)) and alloc_below(mm, pud, 2):
         return None
     return pmd_offset(pud, address)
 

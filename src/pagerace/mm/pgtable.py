@@ -21,6 +21,7 @@ from pagerace.machine.pgtable import (
 from pagerace.machine.tables import pmd_page_vaddr, pmdp_get
 from pagerace.machine.walker import arm64
 from pagerace.mm import pgtable_arm64, pgtable_s390
+from pagerace.mm.atomic import count_atomic
 from pagerace.mm.mm_types import mm_struct, pmd_ptdesc, pmd_t, vm_area_struct
 from pagerace.mm.pgtable_levels import find_pmd
 from pagerace.mm.pgtable_s390 import ptep_xchg_direct, ptep_xchg_lazy
@@ -75,6 +76,7 @@ def ptep_get_and_clear(mm: mm_struct, address: ulong, ptep: pte_slot) -> pte_t:
     if Machine.arch is Arch.S390:
         return ptep_xchg_lazy(mm, address, ptep, pte_t())
     else:
+        count_atomic()
         return native_ptep_get_and_clear(ptep)
 
 
@@ -134,5 +136,6 @@ def ptep_set_wrprotect(mm: mm_struct, address: ulong, ptep: pte_slot) -> None:
     elif arm64():
         pgtable_arm64.set_wrprotect(ptep)
     else:
+        count_atomic()
         with atomic():  # clear_bit(_PAGE_BIT_RW): one locked instruction
             ptep.value = pte_wrprotect(ptep.value)

@@ -83,7 +83,7 @@ def free_p4d_range(
         addr = next
     if is_all_of_it(5, start, end, floor, ceiling):
         pmd_clear(pgd)
-        pmd_free_tlb(tlb, table, start)
+        pmd_free_tlb(tlb, table, start, 4)
 
 
 def free_pud_range(
@@ -104,7 +104,7 @@ def free_pud_range(
         addr = next
     if is_all_of_it(4, start, end, floor, ceiling):
         pmd_clear(p4d)
-        pmd_free_tlb(tlb, table, start)
+        pmd_free_tlb(tlb, table, start, 3)
 
 
 def free_pmd_range(
@@ -125,7 +125,7 @@ def free_pmd_range(
         addr = next
     if is_all_of_it(3, start, end, floor, ceiling):
         pmd_clear(pud)
-        pmd_free_tlb(tlb, table, start)
+        pmd_free_tlb(tlb, table, start, 2)
 
 
 def free_pmd_entry(

@@ -22,6 +22,7 @@ from pagerace.machine.tables import (
     table_entry,
     upper_tables,
 )
+from pagerace.machine.tlb import write_cr3
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.mm_types import mm_struct, pmd_t, ptdescs
 from pagerace.mm.spinlock import spin_lock_init
@@ -119,4 +120,4 @@ def pmd_addr_end(address: ulong, end: ulong) -> ulong:
 def load_new_mm_cr3(number: cpu_t, mm: mm_struct) -> None:
     """load_new_mm_cr3() of arch/x86/mm/tlb.c: a CPU runs on the tables of ``mm``."""
     cpu_tlbstate[number].loaded_mm = mm
-    cpus[number].cr3 = mm.pgd
+    write_cr3(cpus[number], mm.pgd)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from pagerace.lang import READ_ONCE, atomic, choose, cmpxchg, smp_processor_id
 from pagerace.machine.arch import Arch
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.cpu import cpus, processor
 from pagerace.machine.ipi import answer, wait_for_interrupt
 from pagerace.machine.irq import local_irq_disable, local_irq_enable
-from pagerace.machine.memory import PAGE_SIZE, Machine, cpumask_t, ulong
-from pagerace.machine.tlb import invlpg
+from pagerace.machine.memory import PAGE_SIZE, Machine, cpu_t, cpumask_t, ulong
+from pagerace.machine.tlb import invlpg, tlb_flush_all, write_cr3
 from pagerace.machine.tlbi import dsb_ish, dsb_ishst, tlbi_vale1is
 from pagerace.machine.walker import arm64
 from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
@@ -30,6 +31,9 @@ from pagerace.mm.tlb_lazy import (
     flush_to_generation,
     inc_mm_tlb_gen,
 )
+
+# arch/x86/mm/tlb.c; more pages than these are not worth an INVLPG each.  A check has less.
+tlb_single_page_flush_ceiling = 33
 
 
 def flush_tlb_page(vma: vm_area_struct, address: ulong) -> None:
@@ -57,12 +61,46 @@ def flush_tlb_mm_range(mm: mm_struct, start: ulong, end: ulong) -> None:
         if Machine.paravirtual:
             mask = kvm_flush_tlb_multi(mask)
         smp_call_function_many(mask, start, end)
+        if Machine.full_size:
+            take_interrupts(mask)
         if cpumask_test_cpu(smp_processor_id(), mm.cpu_bitmap):
             local_irq_disable()
             flush_tlb_func(cpus[smp_processor_id()], start, end)
             local_irq_enable()
         csd_lock_wait()
         preempt_enable()
+
+
+def take_interrupts(mask: cpumask_t) -> None:
+    """The CPUs of a set do what this one asks of them, at once: there is but one order."""
+    this_cpu = cpu_t(smp_processor_id())
+    for cpu in range(Machine.cpus):
+        if cpumask_test_cpu(cpu, mask) and cpu != this_cpu:
+            if Counting.on:
+                counters.ipis_sent += 1
+            call_function_interrupt(cpus[cpu], this_cpu)
+
+
+def call_function_interrupt(cpu: processor, sender: cpu_t) -> None:
+    """On the target: the moment of delivery, the function, and the answer."""
+    wait_for_interrupt(cpu, sender)
+    flush_tlb_func(cpu, cfd_data[sender].start, cfd_data[sender].end)
+    if Counting.on:
+        counters.ipis_handled += 1
+    answer(cpu, sender)
+
+
+def switch_mm(next: mm_struct) -> None:
+    """switch_mm() of arch/x86/mm/tlb.c, at full size: this CPU runs ``next`` from now on."""
+    this_cpu = cpu_t(smp_processor_id())
+    prev = cpu_tlbstate[this_cpu].loaded_mm
+    if prev is next:
+        return
+    if prev is not None:
+        prev.cpu_bitmap &= ~cpumask_of(this_cpu)
+    next.cpu_bitmap |= cpumask_of(this_cpu)
+    cpu_tlbstate[this_cpu].loaded_mm = next
+    write_cr3(cpus[this_cpu], next.pgd)
 
 
 def kvm_flush_tlb_multi(cpumask: cpumask_t) -> cpumask_t:
@@ -95,9 +133,24 @@ def flush_tlb_func(cpu: processor, start: ulong, end: ulong) -> None:
     with atomic():  # nobody but this CPU can see its TLB, nor its tlb_gen
         if LazyTlb.mode:
             flush_to_generation(cpu, cpu_tlbstate[smp_processor_id()])
+        elif Machine.full_size and end - start > tlb_single_page_flush_ceiling:
+            tlb_flush_all(cpu)
+            if Counting.on:
+                counters.flushes_all += 1
         else:
             for address in range(start, end):
                 invlpg(cpu, address)
+            if Counting.on:
+                count_flush(end - start)
+
+
+def count_flush(pages: ulong) -> None:
+    """A CPU has forgotten so many pages, one by one."""
+    counters.pages_flushed += pages
+    if pages == 1:
+        counters.flushes_page += 1
+    else:
+        counters.flushes_range += 1
 
 
 def sysvec_call_function() -> None:
@@ -110,6 +163,4 @@ def sysvec_call_function() -> None:
     while True:
         with atomic():
             sender = choose(Machine.cpus)
-            wait_for_interrupt(cpu, sender)
-            flush_tlb_func(cpu, cfd_data[sender].start, cfd_data[sender].end)
-            answer(cpu, sender)
+            call_function_interrupt(cpu, sender)

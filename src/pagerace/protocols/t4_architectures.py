@@ -49,7 +49,7 @@ from pagerace.protocols._shared_file import unmap, user, writeback
 
 THREADS = [thread(unmap, cpu=0), thread(writeback, cpu=1), thread(user, cpu=2)]
 ALWAYS = [*t4_lost_write.v6_2.always, walker_makes_no_pte]
-SECOND_LOOK = "not pte.present or not pte.writable or pte.pfn != entry.pfn"
+SECOND_LOOK = "not pte.present or not pte.writable or frame_of(pte, address) != entry.pfn"
 
 arm64_v6_2 = t4_lost_write.v6_2.replace(
     title="arm64: munmap() loses no store, with broadcast invalidation",
