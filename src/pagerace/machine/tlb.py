@@ -115,7 +115,8 @@ def count_access() -> None:
 
 def try_load(cpu: processor, address: ulong) -> Access:
     """Load through the TLB, or fill it, or fault."""
-    if translation(cpu, address).present:
+    entry = cached(cpu, address, DATA) if Machine.full_size else cpu.tlb[address]
+    if entry.present:
         return Access.DONE
     ptep = entry_of(cpu, address)
     if ptep is None or not is_valid(ptep.value):
@@ -126,7 +127,7 @@ def try_load(cpu: processor, address: ulong) -> Access:
 
 def try_store(cpu: processor, address: ulong, addend: version_t) -> Access:
     """Store through the TLB, or bring the TLB one step nearer to it, or fault."""
-    entry = translation(cpu, address)
+    entry = cached(cpu, address, DATA) if Machine.full_size else cpu.tlb[address]
     if not entry.present:
         return fill(cpu, address)
     if not entry.writable:
@@ -137,13 +138,6 @@ def try_store(cpu: processor, address: ulong, addend: version_t) -> Access:
         return set_dirty(cpu, address, entry)
     frames[entry.pfn].content += addend
     return Access.DONE
-
-
-def translation(cpu: processor, address: ulong) -> tlb_entry:
-    """What the TLB has for a page, which is present or not."""
-    if Machine.full_size:
-        return cached(cpu, address, DATA)
-    return cpu.tlb[address]
 
 
 def drop(cpu: processor, address: ulong) -> None:
