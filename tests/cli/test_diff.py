@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from pagerace.oracle import judges
+from pagerace.oracle import fault_around, judges
 from pagerace.oracle.document import program_from_text, program_to_json
-from pagerace.oracle.program import CannotJudge, Judge, Munmap, Program
+from pagerace.oracle.program import CannotJudge, Judge, Munmap, Observation, Program
 from tests.cli.conftest import CommandLine, Run
 from tests.oracle.fakes import Fake
 
@@ -129,3 +129,45 @@ def test_what_the_command_refuses(
         assert (run.code, run.out) == (2, "")
         said.append(f"$ pagerace diff {' '.join(arguments)}\n{run.err}")
     assert "\n".join(said) == snapshot
+
+
+def test_all_programs_run_at_each_value_of_fault_around(
+    pagerace: CommandLine, fakes: list[Fake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = tmp_path / "fault_around_bytes"
+    setting.write_text("65536\n")
+    monkeypatch.setattr(fault_around, "place", lambda: setting)
+    seen: list[tuple[int | None, str]] = []
+    plain = fakes[0].run
+
+    def run(program: Program) -> list[Observation]:
+        seen.append((program.fault_around, setting.read_text()))
+        return plain(program)
+
+    monkeypatch.setattr(fakes[0], "run", run)
+    done = pagerace("diff", *SHORT, "--fault-around", "1,64")
+    assert done.code == 0
+    assert seen == [(1, "4096")] * 4 + [(64, "262144")] * 4
+    assert setting.read_text() == "65536"
+    assert "8 programs, " in done.out
+    # The setting that somebody else has made is told to the model, and left as it is.
+    setting.write_text("4096\n")
+    seen.clear()
+    assert pagerace("diff", *SHORT).code == 0
+    assert (seen, setting.read_text()) == ([(1, "4096\n")] * 4, "4096\n")
+    fakes[1].mistake = "errno"
+    assert pagerace("diff", "--seed", "7", "--fault-around", "2,1").code == 1
+    assert setting.read_text() == "4096"
+    setting.unlink()
+    done = pagerace("diff", *SHORT, "--fault-around", "1")
+    assert done.code == 3
+    assert f"{setting}: No such file or directory" in done.out
+
+
+@pytest.mark.parametrize("text", ["0", "3", "1,x", "1024", ""])
+def test_values_of_fault_around_that_cannot_be(
+    text: str, pagerace: CommandLine, fakes: list[Fake]
+) -> None:
+    run = pagerace("diff", "--fault-around", text)
+    assert run.code == 2
+    assert f"{text!r}: not powers of two from 1 to 512" in run.err

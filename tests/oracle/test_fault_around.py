@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pagerace.oracle import fault_around
 from pagerace.oracle.fault_around import FaultAround, place, refusal
 from pagerace.oracle.program import CannotJudge
 
@@ -35,6 +36,26 @@ def test_set_and_put_back(file: Path) -> None:
     assert file.read_text() == "65536"
 
 
+def test_what_is_so_already_is_not_set(file: Path) -> None:
+    around = FaultAround(file)
+    around.set(65536)
+    around.close()
+    assert file.read_text() == "65536\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "pages"), [("65536\n", None), ("4096\n", 1), ("262144\n", 64), ("?", None)]
+)
+def test_an_unusual_value_is_told(
+    file: Path, text: str, pages: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(text)
+    monkeypatch.setattr(fault_around, "place", lambda: file)
+    assert fault_around.unusual() == pages
+    monkeypatch.setattr(fault_around, "place", lambda: None)
+    assert fault_around.unusual() is None
+
+
 def test_close_without_set_writes_nothing(file: Path) -> None:
     FaultAround(file).close()
     assert file.read_text() == "65536\n"
@@ -43,6 +64,7 @@ def test_close_without_set_writes_nothing(file: Path) -> None:
 _DIES = """
 import sys, time
 from pathlib import Path
+from pagerace.oracle import fault_around
 from pagerace.oracle.fault_around import FaultAround
 around = FaultAround(Path(sys.argv[1]))
 around.set(4096)

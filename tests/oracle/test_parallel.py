@@ -58,3 +58,9 @@ def test_every_count_is_added() -> None:
 def test_there_are_no_more_workers_than_cpus() -> None:
     assert 1 <= len(cpus(10_000)) < 10_000
     assert len(cpus(1)) == 1
+
+
+def test_the_setting_of_fault_around_is_part_of_the_program() -> None:
+    work = Work(seed=7, first=0, count=40, calls=3, fault_around=64)
+    programs = [program for part in work.chunks() for _, program in part.programs()]
+    assert [program.fault_around for program in programs] == [64] * 40

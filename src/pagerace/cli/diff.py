@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from pagerace.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from pagerace.oracle.compare import Compared
+    from pagerace.oracle.parallel import Work
     from pagerace.oracle.program import Judge, Program
     from pagerace.oracle.session import Found, Outcome, Progress, Session
 
@@ -42,6 +45,14 @@ def add_arguments(parser: Parser) -> None:
         "--save",
         metavar="FILE",
         help="write the program that shows a difference: FILE.c, FILE.py or FILE.json",
+    )
+    parser.add_argument(
+        "--fault-around",
+        type=_powers,
+        metavar="PAGES[,PAGES...]",
+        default=(),
+        help="run all programs with the kernel's fault_around_bytes at each of these; it is "
+        "one setting for the whole machine, and put back at the end (root, debugfs)",
     )
     parser.add_argument(
         "-j", "--workers", type=count, metavar="N", help="processes (default: all cores)"
@@ -76,17 +87,51 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 def _compared(
     session: Session, program: Program | None, options: argparse.Namespace, terminal: Terminal
 ) -> Outcome:
-    from pagerace.oracle.parallel import Work, cpus, run_parallel
+    from pagerace.oracle import fault_around
+    from pagerace.oracle.parallel import Work
+    from pagerace.oracle.program import PAGE
 
     if program is not None:
         return session.run([(options.program, program)])
     work = Work(options.seed, options.first, options.programs, options.calls)
     progress = _progress(options, terminal)
-    workers = options.workers or (1 if options.programs < PROGRAMS_OF_ONE else 1_000)
+    if not options.fault_around:
+        now = replace(work, fault_around=fault_around.unusual())
+        return _work(session, now, options.workers, progress)
+    around, seconds = fault_around.FaultAround(), 0.0
+    try:
+        for pages in options.fault_around:
+            around.set(pages * PAGE)
+            now = replace(work, fault_around=pages)
+            outcome = _work(session, now, options.workers, progress)
+            seconds += outcome.seconds
+            if outcome.verdict != "agrees":
+                break
+    finally:
+        around.close()
+    session.outcome.seconds = seconds
+    return session.outcome
+
+
+def _work(
+    session: Session, work: Work, workers: int | None, progress: Progress
+) -> Outcome:
+    """In this process, or in as many as there are CPUs."""
+    from pagerace.oracle.parallel import cpus, run_parallel
+
+    workers = workers or (1 if work.count < PROGRAMS_OF_ONE else 1_000)
     places = cpus(min(workers, len(work.chunks())))
     if len(places) < 2:
         return session.run(work.programs(), progress)
     return run_parallel(work, session.outcome, places, progress)
+
+
+def _powers(text: str) -> tuple[int, ...]:
+    """``1,16,64``: what fault_around_bytes can be, in pages."""
+    values = tuple(int(word) if word.isdecimal() else 0 for word in text.split(","))
+    if any(value.bit_count() != 1 or value > 512 for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r}: not powers of two from 1 to 512")
+    return values
 
 
 def _cannot_save(path: Path) -> str:
@@ -141,11 +186,16 @@ def _program(path: str) -> Program:
 
 
 def _progress(options: argparse.Namespace, terminal: Terminal) -> Progress:
-    def show(compared: Compared, seconds: float) -> None:
+    programs = options.programs * max(len(options.fault_around), 1)
+
+    start = time.monotonic()
+
+    def show(compared: Compared, _: float) -> None:
+        seconds = time.monotonic() - start  # of all values of --fault-around
         rate = compared.programs / seconds if seconds else 0.0
-        left = (options.programs - compared.programs) / rate if rate else 0.0
+        left = (programs - compared.programs) / rate if rate else 0.0
         terminal.progress(
-            f"{compared.programs:,} of {options.programs:,} programs, "
+            f"{compared.programs:,} of {programs:,} programs, "
             f"{compared.calls:,} calls, {rate:.0f} programs/s, {left:.0f} s left",
             seconds,
         )

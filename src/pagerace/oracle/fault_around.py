@@ -11,9 +11,10 @@ import os
 import subprocess
 from pathlib import Path
 
-from pagerace.oracle.program import CannotJudge
+from pagerace.oracle.program import PAGE, CannotJudge
 
 _NAME = "fault_around_bytes"
+USUAL = 65536
 # It reads until the other end of the pipe is closed, by us or by our death.
 _GUARD = 'while read -r _; do :; done; printf "%s" "$1" > "$2"'
 
@@ -45,6 +46,21 @@ def refusal(path: Path | None = None) -> str:
     return ""
 
 
+def unusual() -> int | None:
+    """How many pages are mapped around a fault, if it is known and not the usual 16."""
+    path = place()
+    found = _reads(path) if path else USUAL
+    return found // PAGE if found not in (-1, USUAL) else None
+
+
+def _reads(path: Path) -> int:
+    """The value of the file; -1 if it cannot be read."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return -1
+
+
 class FaultAround:
     """The setting.  Close it, and it is as it was."""
 
@@ -56,6 +72,8 @@ class FaultAround:
     def set(self, size: int) -> None:
         """Map ``size`` bytes around a fault from now on.  Raises CannotJudge."""
         path = self._path or place()
+        if path is not None and _reads(path) == size:
+            return
         if reason := refusal(path):
             raise CannotJudge(reason)
         assert path is not None

@@ -25,20 +25,23 @@ CHUNK = 25
 
 @dataclass(frozen=True)
 class Work:
-    """Programs ``first`` to ``first + count - 1`` of a seed."""
+    """Programs ``first`` to ``first + count - 1`` of a seed.
+
+    ``fault_around``: what the kernel is set to while they run, in pages; None: unknown.
+    """
 
     seed: int
     first: int
     count: int
     calls: int
+    fault_around: int | None = None
 
     def programs(self) -> Iterator[tuple[str, Program]]:
         """Each with its name."""
         for number in range(self.first, self.first + self.count):
-            yield (
-                f"program {number} of seed {self.seed}",
-                from_seed(self.seed, number, self.calls),
-            )
+            program = from_seed(self.seed, number, self.calls)
+            name = f"program {number} of seed {self.seed}"
+            yield name, replace(program, fault_around=self.fault_around)
 
     def chunks(self) -> list[Work]:
         """The same programs, in parts."""
