@@ -149,7 +149,7 @@ def test_write_protection_keeps_the_dirty_bit(arch: Arch) -> None:
 
 def test_fork_protects_and_flushes(interrupts: list[int]) -> None:
     map_file(Start.STORED)
-    dup_mmap(mm, 0)
+    dup_mmap(None, mm)
     assert not pte().writable
     assert not tlb(2).present
     assert interrupts == [2]

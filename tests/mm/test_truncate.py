@@ -18,7 +18,7 @@ from tests.mm.files import PAGE, map_file, mapping, mm, page, pte, tlb
 
 def test_truncation_unmaps_flushes_and_frees() -> None:
     map_file(Start.STORED)
-    truncate_setsize(mapping)
+    truncate_setsize(mapping, 0)
     assert pte_none(pte())
     assert not tlb(2).present
     assert not folio_mapped(page())
@@ -28,7 +28,7 @@ def test_truncation_unmaps_flushes_and_frees() -> None:
 
 def test_a_fault_behind_the_end_of_the_file_is_a_signal() -> None:
     map_file(Start.STORED)
-    truncate_setsize(mapping)
+    truncate_setsize(mapping, 0)
     assert not do_user_addr_fault(mm, PAGE, FAULT_FLAG_WRITE)
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.protocols import counts_t4
+from tests.protocols import counts_t3, counts_t4
 from tests.protocols.claims import assert_holds, assert_violated, claims_of, properties_of
 
-GROUPS = {"T4": counts_t4}
+GROUPS = {"T3": counts_t3, "T4": counts_t4}
 HOLDS = {name: found for counts in GROUPS.values() for name, found in counts.HOLDS.items()}
 VIOLATED = {
     name: found for counts in GROUPS.values() for name, found in counts.VIOLATED.items()
@@ -20,6 +20,7 @@ CLAIMS = {name: target for group in GROUPS for name, target in claims_of(group).
 # Files whose properties each kill a mutant, and the detectors that kill further ones.
 COMPLETE = {
     ("t4_lost_write",): {"use-after-free"},
+    ("t3_private",): set[str](),
     ("t4_mremap",): set[str](),
     ("t4_torn_read", "t4_torn_pmd", "t4_torn_twice"): {"use-after-free", "livelock"},
 }

@@ -7,7 +7,8 @@
     3     dirty      the kernel; the walker, with a locked RMW, before a first store
     4     read_only  arm64 only, where ``writable`` is permission and this is protection
     5     huge       above the PTEs, where Machine.huge_pages: a leaf (PS), not a table
-    6..   pfn        the kernel
+    6     protnone   the kernel, for PROT_NONE: there is a page, and no access is allowed
+    7..   pfn        the kernel
 
 That is x86.  What the bits are on other machines is in machine/walker.py, which says what
 hardware reads into them; what the kernel does, in machine/pgtable.py.
@@ -43,6 +44,7 @@ class pte_t(BitStruct):
     dirty: bool = False
     read_only: bool = False
     huge: Annotated[bool, only_if(lambda: Machine.huge_pages)] = False
+    protnone: Annotated[bool, only_if(lambda: Machine.prot_none)] = False
     pfn: pfn_t = 0
 
 

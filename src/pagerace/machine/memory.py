@@ -30,6 +30,7 @@ class Machine(Config):
     ``frame_bits`` of a frame's, ``version_bits`` of a content, ``count_bits`` of the kernel's
     counters.  ``full_size``: nothing runs but one interleaving, over memory as large as a
     machine's; then what these do not size is wide enough for any machine.
+    ``prot_none``: an entry can be there for the kernel and not for the walker.
     """
 
     arch: Arch = Arch.X86_64
@@ -48,6 +49,7 @@ class Machine(Config):
     version_bits: int = 3
     count_bits: int = 3
     full_size: bool = False
+    prot_none: bool = False
 
 
 # `unsigned long` of the kernel: a virtual address, counted in pages.  pfn_t: the number of

@@ -52,7 +52,12 @@ def pte_none(pte: pte_t) -> bool:
 
 
 def pte_present(pte: pte_t) -> bool:
-    """pte_present() of arch/x86/include/asm/pgtable.h."""
+    """pte_present() of arch/x86/include/asm/pgtable.h: what PROT_NONE hides is there, too."""
+    return pte.present or pte.protnone
+
+
+def pte_accessible(pte: pte_t) -> bool:
+    """pte_accessible() of arch/x86/include/asm/pgtable.h: a TLB can have it."""
     return pte.present
 
 
@@ -73,6 +78,11 @@ def pte_dirty(pte: pte_t) -> bool:
     return pte.dirty
 
 
+def pte_young(pte: pte_t) -> bool:
+    """pte_young() of asm/pgtable.h."""
+    return pte.accessed
+
+
 def pte_pfn(pte: pte_t) -> pfn_t:
     """pte_pfn() of arch/x86/include/asm/pgtable.h."""
     return pte.pfn
@@ -91,6 +101,11 @@ def pfn_pte(pfn: pfn_t, writable: bool) -> pte_t:
 def pte_mkyoung(pte: pte_t) -> pte_t:
     """pte_mkyoung() of asm/pgtable.h."""
     return pte.replace(accessed=True)
+
+
+def pte_mkold(pte: pte_t) -> pte_t:
+    """pte_mkold() of asm/pgtable.h."""
+    return pte.replace(accessed=False)
 
 
 def pte_mkdirty(pte: pte_t) -> pte_t:
@@ -121,6 +136,26 @@ def pte_wrprotect(pte: pte_t) -> pte_t:
             pte = pte_mkdirty(pte)
         return pte.replace(writable=False, read_only=True)
     return pte.replace(writable=False)
+
+
+def pte_modify(pte: pte_t, writable: bool, none: bool) -> pte_t:
+    """pte_modify() of asm/pgtable.h: another protection; ``none``: no access at all."""
+    return pte.replace(present=not none, protnone=none, writable=writable)
+
+
+def pte_needs_flush(oldpte: pte_t, newpte: pte_t) -> bool:
+    """pte_needs_flush() of arch/x86/include/asm/tlbflush.h: may a TLB have what it must not?
+
+    Rights that are given need none, for who misses them looks at memory again; yet there it
+    is asked for, of any change of _PAGE_RW.
+    """
+    if not pte_accessible(oldpte):
+        return False
+    if not pte_accessible(newpte) or pte_pfn(oldpte) != pte_pfn(newpte):
+        return True
+    if pte_dirty(oldpte) and not pte_dirty(newpte):
+        return True
+    return pte_write(oldpte) != pte_write(newpte)
 
 
 def pte_offset_kernel(table: page_table, address: ulong) -> pte_slot:

@@ -7,7 +7,8 @@ from pagerace.machine.memory import ulong
 from pagerace.machine.pgtable import pte_t
 from pagerace.machine.tlb import load, store
 from pagerace.mm.memory import handle_mm_fault
-from pagerace.mm.mm_types import FAULT_FLAG_WRITE, mm_struct, vm_fault
+from pagerace.mm.mm_types import FAULT_FLAG_WRITE, Vma, mm_struct, vm_area_struct, vm_fault
+from pagerace.mm.mman import VM_ACCESS_FLAGS, VM_WRITE
 from pagerace.mm.mmap import find_vma
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 
@@ -37,10 +38,12 @@ def do_user_addr_fault(mm: mm_struct, address: ulong, flags: u1) -> bool:
     """do_user_addr_fault(): False if it ends in a signal."""
     mmap_read_lock(mm)
     vma = find_vma(mm, address)
-    if vma is None:
+    if vma is None or bad_area(vma, address, flags):
         mmap_read_unlock(mm)
         return False  # SIGSEGV
     vmf = faults.current
+    if Vma.flags:
+        vmf.sigbus = False
     vmf.vma = vma
     vmf.address = address
     vmf.flags = flags
@@ -48,6 +51,18 @@ def do_user_addr_fault(mm: mm_struct, address: ulong, flags: u1) -> bool:
     mmap_read_unlock(mm)
     forget(vmf)
     return not vmf.sigbus
+
+
+def bad_area(vma: vm_area_struct, address: ulong, flags: u1) -> bool:
+    """bad_area_nosemaphore(): the address is before the VMA, or it has no such right."""
+    return Vma.flags and (address < vma.vm_start or access_error(vma, flags))
+
+
+def access_error(vma: vm_area_struct, flags: u1) -> bool:
+    """access_error(): what can be written to or executed can be read on x86."""
+    if flags & FAULT_FLAG_WRITE != 0:
+        return vma.vm_flags & VM_WRITE == 0
+    return vma.vm_flags & VM_ACCESS_FLAGS == 0
 
 
 def forget(vmf: vm_fault) -> None:

@@ -11,6 +11,7 @@ from pagerace.mm.mm_types import (
     VM_FAULT_LOCKED,
     VM_FAULT_NOPAGE,
     address_space,
+    file_of,
     folio,
     linear_page_index,
     page_folio,
@@ -35,7 +36,7 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
 
     0: it went away meanwhile, or there is no memory, and the access is tried again.
     """
-    mapping = vmf.vma.vm_file
+    mapping = file_of(vmf.vma)
     index = linear_page_index(vmf.vma, vmf.address)
     if index >= i_size_read(mapping):
         vmf.sigbus = True

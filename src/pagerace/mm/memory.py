@@ -21,13 +21,14 @@ from pagerace.machine.pgtable import (
     ptep_get,
     set_pte,
 )
+from pagerace.machine.tables import PteTables
 from pagerace.mm.anon import (
     PageAnon,
     do_anonymous_page,
     is_zero_pte,
     vma_is_anonymous,
-    wp_page_copy,
 )
+from pagerace.mm.cow import do_wp_private, vma_is_private, wp_page_copy, wp_page_reuse
 from pagerace.mm.filemap import filemap_fault, filemap_page_mkwrite
 from pagerace.mm.mm_inline import FlushPending, mm_tlb_flush_pending
 from pagerace.mm.mm_types import (
@@ -60,7 +61,9 @@ from pagerace.mm.mmu_gather import (
 from pagerace.mm.notes import note_break, note_cleared, note_flushed
 from pagerace.mm.page_writeback import set_page_dirty
 from pagerace.mm.pagemap import unlock_page
+from pagerace.mm.pgalloc import pmd_alloc_at, pte_alloc
 from pagerace.mm.pgtable import (
+    find_pte_table,
     mm_find_pmd,
     pte_lockptr,
     pte_offset_map,
@@ -112,7 +115,7 @@ def unmap_page_range(
     """unmap_page_range() down to zap_pmd_range(): one PMD entry after the other."""
     while addr != end:
         next = pmd_addr_end(addr, end)
-        pmd = mm_find_pmd(tlb.mm, addr)
+        pmd = find_pte_table(tlb.mm, addr)
         if pmd is not None:
             zap_pte_range(tlb, vma, pmd, addr, next, details)
         addr = next
@@ -208,6 +211,10 @@ def zap_pte_range(
 def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
     """handle_mm_fault() and __handle_mm_fault(): the tables of all levels are there."""
     pmd = mm_find_pmd(vmf.vma.vm_mm, vmf.address)
+    if PteTables.come_and_go:
+        pmd = pmd_alloc_at(vmf.vma.vm_mm, vmf.address)
+        if pmd is None or pte_alloc(vmf.vma.vm_mm, pmd):
+            return 0
     assert pmd is not None, "no page table is ever missing"
     vmf.pmd = pmd
     return handle_pte_fault(vmf)
@@ -311,8 +318,10 @@ def do_set_pte(vmf: vm_fault, page: folio, addr: ulong) -> None:
 
 def do_wp_page(vmf: vm_fault) -> vm_fault_t:
     """do_wp_page(): a write to a read-only PTE; PTL held, dropped on the way."""
+    if vma_is_private(vmf.vma):
+        return do_wp_private(vmf)
     if vma_is_anonymous(vmf.vma):
-        return wp_page_copy(vmf)
+        return wp_page_copy(vmf, None)
     vmf.page = vm_normal_page(vmf.vma, vmf.address, vmf.orig_pte)
     return wp_page_shared(vmf)
 
@@ -346,14 +355,6 @@ def finish_mkwrite_fault(vmf: vm_fault) -> vm_fault_t:
         return VM_FAULT_NOPAGE
     wp_page_reuse(vmf)
     return 0
-
-
-def wp_page_reuse(vmf: vm_fault) -> None:
-    """wp_page_reuse(): the PTE becomes writable and dirty; PTL held, dropped."""
-    entry = pte_mkyoung(vmf.orig_pte)
-    entry = pte_mkwrite(pte_mkdirty(entry))
-    ptep_set_access_flags(vmf.vma, vmf.address, vmf.pte, entry, True)
-    pte_unmap_unlock(vmf.pte, pte_lockptr(vmf.vma.vm_mm, vmf.pmd))
 
 
 def fault_dirty_shared_page(vmf: vm_fault) -> None:

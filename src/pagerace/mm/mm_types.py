@@ -9,7 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from pagerace.lang import Array, Config, Pool, Ref, Struct, array, pool, sized, u1, u2
+from pagerace.lang import (
+    Array,
+    BitStruct,
+    Config,
+    Pool,
+    Ref,
+    Struct,
+    array,
+    pool,
+    sized,
+    u1,
+    u2,
+    u32,
+)
 from pagerace.machine.memory import Machine, cpumask_t, file_pages, pfn_t, ulong
 from pagerace.machine.pgtable import page_table, pte_slot, pte_t
 from pagerace.machine.tables import (
@@ -38,23 +51,51 @@ VM_FAULT_LOCKED = 2
 FAULT_FLAG_WRITE = 1
 
 
-class Mm(Config):
-    """Sizes of the kernel's structures.  ``vmas``: of one mm, and of one mapping."""
+# vm_flags_t: VM_READ and so on (mm/mman.py).  slot_t: a place among the VMAs of an mm.
+vm_flags_t: TypeAlias = u32
+if TYPE_CHECKING:
+    slot_t: TypeAlias = int
+else:
+    slot_t = sized("slot_t", lambda: 32 if Machine.full_size else 4)
 
+
+class Mm(Config):
+    """Sizes of the kernel's structures.  ``vmas``: of one mm, and of one mapping.
+
+    ``mms``: address spaces; ``files``: page caches; where protocols have none of their own.
+    ``min_addr``: mmap_min_addr, the first page that is given to who asks for none.
+    """
+
+    min_addr: int = 0
     vmas: int = 1
+    mms: int = 1
+    files: int = 1
+
+
+class Vma(Config):
+    """``flags``: VMAs are of all kinds, are split and merged, and the system calls take any
+    range.  Else each VMA is a shared writable mapping, of a file that is nowhere mapped
+    otherwise, or where Anon.private is set of nothing; and calls are about whole VMAs.
+    """
+
+    flags: bool = False
 
 
 class folio(Struct):
     """struct page and struct folio.  Each flag changes by an atomic bit operation.
 
     ``_mapcount`` counts the page-table entries that map the page, from 0 and not from
-    -1 as the kernel does.
+    -1 as the kernel does.  ``anon_vma``: ``mapping`` of an anonymous page, which the kernel
+    tells from one of a file by PAGE_MAPPING_ANON.  ``PG_anon_exclusive``: it is mapped once,
+    and a write needs no copy.
     """
 
     PG_locked: bool
     PG_dirty: bool
     PG_writeback: bool
+    PG_anon_exclusive: bool
     mapping: address_space | None = None
+    anon_vma: anon_vma_t | None = None
     index: ulong
     _refcount: atomic_t
     _mapcount: atomic_t
@@ -65,31 +106,92 @@ class address_space(Struct):
 
     ``i_pages[i]``: the folio of page i.  Its tag PAGECACHE_TAG_DIRTY is taken to be
     PG_dirty itself, and its lock is left out: each slot is one word.
-    ``i_mmap``: the VMAs that map the file.
+    ``i_mmap``: the VMAs that map the file; with Vma.flags a list of them in its place, with
+    ``i_mmap_first`` and ``i_mmap_last`` at its ends.
     ``i_size``: how long the file is, in pages; see mm/fs.py.
+    ``shmem``: of a file that is on no disk.  ``i_block``: where it is on the disk else.
+    ``f_count``, ``f_mode``: of its only struct file; each VMA is one of those who count.
     """
 
     i_pages: Array[folio | None] = array(lambda: file_pages())
     i_mmap: Array[vm_area_struct | None] = array(lambda: Mm.vmas)
     i_mmap_rwsem: rw_semaphore
+    i_mmap_first: vm_area_struct | None = None
+    i_mmap_last: vm_area_struct | None = None
     i_size: ulong
+    i_block: ulong
+    shmem: bool
+    f_count: u32
+    f_mode: u2
+
+
+# The page caches of those that have no name in a protocol.
+mappings: Pool[address_space] = pool(address_space, lambda: Mm.files)
+
+
+class pgprot_t(BitStruct):
+    """pgprot_t: what a PTE may grant.  ``none``: nothing at all, as PROT_NONE asks."""
+
+    writable: bool = False
+    none: bool = False
+
+
+class anon_vma_t(Struct):
+    """struct anon_vma of include/linux/rmap.h: the VMAs that may have the pages of one.
+
+    ``first``: those who are in it (``rb_root``).  ``parent``: that of the VMA from which
+    fork() copied, or itself.
+    """
+
+    parent: anon_vma_t | None = None
+    num_children: u32
+    num_active_vmas: u32
+    first: anon_vma_chain_t | None = None
+
+
+class anon_vma_chain_t(Struct):
+    """struct anon_vma_chain: a VMA in an anon_vma.
+
+    ``same_vma``: the next of the VMA.  ``next`` and ``prev``: of the anon_vma.
+    """
+
+    vma: Ref[vm_area_struct]
+    anon_vma: Ref[anon_vma_t]
+    same_vma: anon_vma_chain_t | None = None
+    next: anon_vma_chain_t | None = None
+    prev: anon_vma_chain_t | None = None
 
 
 class vm_area_struct(Struct):
-    """A shared writable mapping of a file, of pages ``vm_start`` to ``vm_end`` - 1.
+    """A mapping of pages ``vm_start`` to ``vm_end`` - 1.
 
-    Page ``vm_start`` is page ``vm_pgoff`` of the file.
+    Page ``vm_start`` is page ``vm_pgoff`` of the file; without one, of nothing: then page
+    ``vm_start`` was page ``vm_pgoff`` when it was mapped.  ``shared_next``, ``shared_prev``:
+    its neighbours in ``i_mmap``, in place of ``shared``.  ``detached_next``: the next of those
+    that a call takes away.
     """
 
     vm_mm: Ref[mm_struct]
     vm_start: ulong
     vm_end: ulong
     vm_pgoff: ulong
-    vm_file: Ref[address_space]
+    vm_file: address_space | None = None
+    vm_flags: vm_flags_t
+    vm_page_prot: pgprot_t
+    anon_vma: anon_vma_t | None = None
+    anon_vma_chain: anon_vma_chain_t | None = None
+    shared_next: vm_area_struct | None = None
+    shared_prev: vm_area_struct | None = None
+    detached_next: vm_area_struct | None = None
 
 
 # A VMA that is gone is free memory: a use of it is reported.
-vm_area_cachep: Pool[vm_area_struct] = pool(vm_area_struct, lambda: Mm.vmas)
+vm_area_cachep: Pool[vm_area_struct] = pool(vm_area_struct, lambda: Mm.vmas * Mm.mms)
+# Two for a VMA: of most, one is their own.
+anon_vma_cachep: Pool[anon_vma_t] = pool(anon_vma_t, lambda: Mm.vmas * Mm.mms)
+anon_vma_chain_cachep: Pool[anon_vma_chain_t] = pool(
+    anon_vma_chain_t, lambda: 2 * Mm.vmas * Mm.mms
+)
 
 
 class ptdesc(Struct):
@@ -131,8 +233,10 @@ class mm_context_t(Struct):
 class mm_struct(Struct):
     """An address space.  ``cpu_bitmap``: the CPUs that run its threads, for flushes.
 
-    ``mm_mt``: its VMAs.  ``pgd``: its top table.  ``page_table_lock``: for the entries of all
-    tables above those of PTEs.  ``nr_ptes``: the tables of PTEs, where mm/pgalloc.py counts.
+    ``mm_mt``: its VMAs; with Vma.flags the first ``map_count`` are they, by address.
+    ``mmap_base``: below it a mapping comes that may be anywhere.  ``pgd``: its top table.
+    ``page_table_lock``: for the entries of all tables above those of PTEs.  ``nr_ptes``: the
+    tables of PTEs, where mm/pgalloc.py counts.
     """
 
     pgd: upper_table | None = None
@@ -143,6 +247,13 @@ class mm_struct(Struct):
     mmap_lock: rw_semaphore
     mm_mt: Array[vm_area_struct | None] = array(lambda: Mm.vmas)
     tlb_flush_pending: atomic_t
+    map_count: slot_t
+    start_brk: ulong
+    brk: ulong
+    mmap_base: ulong
+
+
+mms: Pool[mm_struct] = pool(mm_struct, lambda: Mm.mms)
 
 
 class vm_fault(Struct):
@@ -183,6 +294,13 @@ def page_folio(page: folio) -> folio:
 def linear_page_index(vma: vm_area_struct, address: ulong) -> ulong:
     """linear_page_index() of include/linux/pagemap.h."""
     return address - vma.vm_start + vma.vm_pgoff
+
+
+def file_of(vma: vm_area_struct) -> address_space:
+    """``vma->vm_file->f_mapping``, of a VMA that maps a file."""
+    mapping = vma.vm_file
+    assert mapping is not None, "the VMA maps no file"
+    return mapping
 
 
 def vma_address(page: folio, vma: vm_area_struct) -> ulong:

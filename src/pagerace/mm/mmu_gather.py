@@ -186,6 +186,13 @@ def tlb_remove_tlb_entry(tlb: mmu_gather, address: ulong) -> None:
     tlb.cleared_ptes = True
 
 
+def tlb_flush_pte_range(tlb: mmu_gather, address: ulong, size: ulong) -> None:
+    """tlb_flush_pte_range() of include/asm-generic/tlb.h: rights were taken away there."""
+    tlb.start = min(tlb.start, address)
+    tlb.end = max(tlb.end, address + size)
+    tlb.cleared_ptes = True
+
+
 def tlb_note_table(tlb: mmu_gather, pmd: pmd_t) -> None:
     """This gather has cleared an entry of the table; PTL held.  A proposal.
 

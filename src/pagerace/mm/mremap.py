@@ -25,9 +25,9 @@ from pagerace.mm.pgtable import (
     pte_unmap_unlock,
     ptep_get_and_clear,
 )
-from pagerace.mm.rwsem import down_write, up_write
 from pagerace.mm.spinlock import spin_lock_nested, spin_unlock_nested
 from pagerace.mm.tlb import flush_tlb_mm_range
+from pagerace.mm.vma import i_mmap_lock_write, i_mmap_unlock_write
 
 
 class MoveFlush(Enum):
@@ -64,10 +64,11 @@ def move_vma(vma: vm_area_struct, new_addr: ulong) -> None:
     """move_vma(): a new VMA, the entries to it, and the old one goes."""
     mm = vma.vm_mm
     new_vma = copy_vma(vma, new_addr)
-    if new_vma is None:
+    file = vma.vm_file
+    if new_vma is None or file is None:
         return
     # copy_vma() tells: a walk that has been at the new VMA comes to the old one afterwards.
-    need_rmap_locks = vma.vm_file.i_mmap[0] is new_vma
+    need_rmap_locks = file.i_mmap[0] is new_vma
     length = vma.vm_end - vma.vm_start
     move_page_tables(vma, vma.vm_start, new_addr, length, need_rmap_locks)
     detach_vma_to_be_unmapped(mm, vma)  # do_munmap()
@@ -102,12 +103,12 @@ def take_rmap_locks(vma: vm_area_struct) -> None:
 
     move_ptes() itself takes and drops them, with the PTLs inside.
     """
-    down_write(vma.vm_file.i_mmap_rwsem)
+    i_mmap_lock_write(vma.vm_file)
 
 
 def drop_rmap_locks(vma: vm_area_struct) -> None:
     """drop_rmap_locks()."""
-    up_write(vma.vm_file.i_mmap_rwsem)
+    i_mmap_unlock_write(vma.vm_file)
 
 
 def move_ptes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pagerace.lang import atomic, bug_on
 from pagerace.machine.memory import frames
-from pagerace.mm.mm_types import folio, page_to_pfn, pfn_to_page
+from pagerace.mm.mm_types import Vma, folio, page_to_pfn, pfn_to_page
 from pagerace.mm.page_flags import folio_get, folio_mapped
 
 
@@ -31,3 +31,6 @@ def free_pages_prepare(page: folio) -> None:
         flags = page.PG_locked or page.PG_writeback  # PAGE_FLAGS_CHECK_AT_FREE
         bug_on(in_use or flags, "bad-page-state")
         page.PG_dirty = False
+        if Vma.flags:
+            page.anon_vma = None
+            page.PG_anon_exclusive = False

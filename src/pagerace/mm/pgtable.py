@@ -18,7 +18,7 @@ from pagerace.machine.pgtable import (
     ptep_get,
     set_pte,
 )
-from pagerace.machine.tables import pmd_page_vaddr, pmdp_get
+from pagerace.machine.tables import PteTables, pmd_none, pmd_page_vaddr, pmdp_get
 from pagerace.machine.walker import arm64
 from pagerace.mm import pgtable_arm64, pgtable_s390
 from pagerace.mm.atomic import count_atomic
@@ -35,6 +35,14 @@ HAVE_ARCH_PTEP_SET_WRPROTECT = True
 def mm_find_pmd(mm: mm_struct, address: ulong) -> pmd_t | None:
     """mm_find_pmd() of mm/rmap.c: the PMD entry, which can be none; or None: nowhere to be."""
     return find_pmd(mm, address)
+
+
+def find_pte_table(mm: mm_struct, address: ulong) -> pmd_t | None:
+    """mm_find_pmd() and pmd_none_or_clear_bad(): the PMD entry that has a table, or None."""
+    pmd = find_pmd(mm, address)
+    if PteTables.come_and_go and pmd is not None and pmd_none(pmdp_get(pmd)):
+        return None
+    return pmd
 
 
 def pte_offset_map(pmd: pmd_t, address: ulong) -> pte_slot:

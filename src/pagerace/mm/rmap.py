@@ -7,7 +7,7 @@ the VMAs of the file could find anything.
 from __future__ import annotations
 
 from pagerace.lang import Config
-from pagerace.machine.memory import nr_t
+from pagerace.machine.memory import nr_t, ulong
 from pagerace.machine.pgtable import (
     pte_dirty,
     pte_mkclean,
@@ -16,7 +16,15 @@ from pagerace.machine.pgtable import (
     ptep_get,
     set_pte,
 )
-from pagerace.mm.mm_types import folio, page_folio, page_to_pfn, vm_area_struct, vma_address
+from pagerace.mm.mm_types import (
+    Vma,
+    folio,
+    page_folio,
+    page_to_pfn,
+    vm_area_struct,
+    vma_address,
+)
+from pagerace.mm.mman import VM_SHARED
 from pagerace.mm.page_flags import folio_mapped, folio_test_locked, mapcount_dec, mapcount_inc
 from pagerace.mm.page_vma_mapped import PVMW_SYNC, page_vma_mapped_walk, walks
 from pagerace.mm.pgtable import ptep_clear_flush
@@ -71,11 +79,28 @@ def rmap_walk_file(folio: folio) -> nr_t:
     if mapping is None:
         return 0
     down_read(mapping.i_mmap_rwsem)
-    for vma in mapping.i_mmap:
-        if vma is not None:
-            cleaned += page_mkclean_one(folio, vma)
+    if Vma.flags:
+        mapped = mapping.i_mmap_first
+        while mapped is not None:
+            if maps_page(mapped, folio.index) and not invalid_mkclean_vma(mapped):
+                cleaned += page_mkclean_one(folio, mapped)
+            mapped = mapped.shared_next
+    else:
+        for vma in mapping.i_mmap:
+            if vma is not None:
+                cleaned += page_mkclean_one(folio, vma)
     up_read(mapping.i_mmap_rwsem)
     return cleaned
+
+
+def maps_page(vma: vm_area_struct, index: ulong) -> bool:
+    """vma_interval_tree_foreach(): is the page of the file in the part that the VMA maps?"""
+    return vma.vm_pgoff <= index < vma.vm_pgoff + vma.vm_end - vma.vm_start
+
+
+def invalid_mkclean_vma(vma: vm_area_struct) -> bool:
+    """invalid_mkclean_vma(): what is private has no right to write to pages of the file."""
+    return vma.vm_flags & VM_SHARED == 0
 
 
 def page_mkclean_one(folio: folio, vma: vm_area_struct) -> nr_t:

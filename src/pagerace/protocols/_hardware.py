@@ -19,7 +19,7 @@ BROADCAST = [agent(receive_tlbi, cpu=0), agent(receive_tlbi, cpu=2)]
 
 def fork() -> None:
     """Thread: write-protect what the mapping has, as fork() does."""
-    dup_mmap(mm, 0)
+    dup_mmap(None, mm)
 
 
 def walker_makes_no_pte() -> bool:

@@ -47,7 +47,7 @@ def setup() -> None:
     page = alloc_page()
     watched.ptep = the_entry()
     if page is not None:
-        page_add_new_anon_rmap(page, vm_area_cachep[0])
+        page_add_new_anon_rmap(page, vm_area_cachep[0], 0)
         set_pte(watched.ptep, mk_anon_pte(page))
 
 

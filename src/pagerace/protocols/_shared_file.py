@@ -191,7 +191,7 @@ def writeback() -> None:
 
 def truncate() -> None:
     """Thread: another process truncates the file to nothing."""
-    truncate_setsize(mapping)
+    truncate_setsize(mapping, 0)
 
 
 def user() -> None:

@@ -1,0 +1,88 @@
+"""The system calls, as who makes them sees them: numbers in, a number or -errno out.
+
+A process is the number of its mm in ``mms``, a file the number of its page cache in
+``mappings``.  Addresses and lengths are in pages.  They want Vma.flags.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import s32, s64, u32
+from pagerace.machine.memory import frames, ulong
+from pagerace.mm.anon import Anon
+from pagerace.mm.errno import ENOMEM
+from pagerace.mm.fork import dup_mm, mm_alloc, mmput
+from pagerace.mm.lockdep import LockClass
+from pagerace.mm.mm_types import address_space, mappings, mms, ptdescs
+from pagerace.mm.mmap import ksys_mmap_pgoff
+from pagerace.mm.mprotect import do_mprotect_pkey
+from pagerace.mm.munmap import __vm_munmap
+from pagerace.mm.page_alloc import alloc_page
+from pagerace.mm.shmem import alloc_file, shmem_file_setup
+from pagerace.mm.spinlock import spin_lock_init
+
+
+def boot() -> None:
+    """mem_init(): the zero page, and the locks of tables.  Before anything else, alone."""
+    alloc_page()
+    assert frames.allocated(frames[Anon.zero_pfn]), "the zero page is not the first page"
+    for table in ptdescs:
+        spin_lock_init(table.ptl, LockClass.PAGE_TABLE_LOCK)
+
+
+def sys_process_create() -> s64:
+    """The first process: its number, or -ENOMEM."""
+    mm = mm_alloc()
+    if mm is None:
+        return -ENOMEM
+    return s64(mms.index(mm))
+
+
+def sys_file_create(pages: ulong, mode: u32) -> s64:
+    """open() of a file on a disk, of that length: its number, or -ENOMEM."""
+    file = alloc_file(pages, False)
+    if file is None:
+        return -ENOMEM
+    file.f_mode = mode
+    return s64(mappings.index(file))
+
+
+def sys_memfd_create(pages: ulong) -> s64:
+    """memfd_create() and ftruncate(): its number, or -ENOMEM."""
+    file = shmem_file_setup(pages)
+    if file is None:
+        return -ENOMEM
+    return s64(mappings.index(file))
+
+
+def sys_mmap(
+    process: u32, addr: ulong, len: ulong, prot: u32, flags: u32, file: s32, pgoff: ulong
+) -> s64:
+    """mmap(): the address or -errno.  ``file``: -1 for none."""
+    mapped: address_space | None = None
+    if file >= 0:
+        mapped = mappings[u32(file)]
+    return ksys_mmap_pgoff(mms[process], addr, len, prot, flags, mapped, pgoff)
+
+
+def sys_munmap(process: u32, addr: ulong, len: ulong) -> s64:
+    """munmap()."""
+    return __vm_munmap(mms[process], addr, len)
+
+
+def sys_mprotect(process: u32, start: ulong, len: ulong, prot: u32) -> s64:
+    """mprotect()."""
+    return do_mprotect_pkey(mms[process], start, len, prot)
+
+
+def sys_fork(process: u32) -> s64:
+    """fork(): the number of the child, or -ENOMEM."""
+    mm = dup_mm(mms[process])
+    if mm is None:
+        return -ENOMEM
+    return s64(mms.index(mm))
+
+
+def sys_exit(process: u32) -> s64:
+    """exit(): its memory is gone."""
+    mmput(mms[process])
+    return 0
