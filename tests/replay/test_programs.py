@@ -6,8 +6,8 @@
     perf record -e exceptions:page_fault_user setarch -R ./pages
     perf script -F comm,pid,tid,time,event,trace > pages.perf
 
-``perf`` ran on Linux 6.18 with a file of small folios and fault-around at its default of 64 KiB;
-what the kernel did for the exec is left out.
+``perf`` ran on Linux 6.18 with a file of small folios and fault-around at its default of
+64 KiB; what the kernel did for the exec is left out.
 """
 
 from __future__ import annotations
