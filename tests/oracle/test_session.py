@@ -10,13 +10,23 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from pagerace.oracle import constants as c
-from pagerace.oracle.compare import Context, Difference, Known
+from pagerace.oracle.compare import Context, Difference, Known, differences
 from pagerace.oracle.generate import Features, from_seed
-from pagerace.oracle.program import Fork, Load, Mmap, Munmap, Program, Store
+from pagerace.oracle.program import (
+    KINDS,
+    Fork,
+    Load,
+    Mmap,
+    Munmap,
+    Observation,
+    Program,
+    Store,
+)
 from pagerace.oracle.report import document, text
 from pagerace.oracle.session import Outcome, Session
 from tests.oracle.fakes import Fake
 
+ALL = frozenset(KINDS)
 FEATURES = Features(
     operations={"load": 6, "store": 8, "mmap": 4, "munmap": 3, "fork": 2, "exit": 1},
     files=("memfd",),
@@ -113,6 +123,11 @@ def test_the_document_has_everything() -> None:
     assert found["verdict"] == "differs"
     assert found["found"]["differences"][0]["what"] in ("content", "result")
     assert "int main(void)" in found["found"]["c"]
+
+
+def test_a_judge_that_stops_differs() -> None:
+    found = list(differences(3, Observation(0), Observation(0, stopped="bad-page-state"), ALL))
+    assert [(item.what, item.model) for item in found] == [("end of the run", "bad-page-state")]
 
 
 def test_differences_of_neighbouring_pages_are_one() -> None:

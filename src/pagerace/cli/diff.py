@@ -94,6 +94,7 @@ def _compared(
     if program is not None:
         return session.run([(options.program, program)])
     work = Work(options.seed, options.first, options.programs, options.calls)
+    work = replace(work, without=tuple(session.outcome.unmade))
     progress = _progress(options, terminal)
     if not options.fault_around:
         now = replace(work, fault_around=fault_around.unusual())

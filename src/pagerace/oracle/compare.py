@@ -148,7 +148,7 @@ def compare(
     """
     context = Context(program, kernel, model)
     compared.programs += 1
-    for step, (left, right) in enumerate(zip(kernel, model, strict=True)):
+    for step, (left, right) in enumerate(zip(kernel, model, strict=False)):
         _count(compared, program.calls[step], left, right)
         unexplained: list[Difference] = []
         for difference in differences(step, left, right, kinds):
@@ -180,6 +180,10 @@ def differences(
 ) -> Iterator[Difference]:
     """Everything that is not the same after one call."""
     if kernel == model:
+        return
+    if kernel.stopped != model.stopped:
+        ends = [item.stopped or "goes on" for item in (kernel, model)]
+        yield Difference(step, "results", "end of the run", ends[0], ends[1])
         return
     if "results" in kinds and kernel.result != model.result:
         yield Difference(step, "results", "result", kernel.result, model.result)

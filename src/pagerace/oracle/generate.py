@@ -44,11 +44,15 @@ HOT = range(100, 156)
 
 @dataclass(frozen=True)
 class Features:
-    """What programs are made of.  ``operations``: weights, by name of the call."""
+    """What programs are made of.  ``operations``: weights, by name of the call.
+
+    ``private``: all memory is private and anonymous.
+    """
 
     operations: dict[str, int] = field(default_factory=lambda: dict(OPERATIONS))
     files: tuple[str, ...] = ("file", "memfd")
     written_in: tuple[int, ...] = (1,)
+    private: bool = False
     advices: tuple[int, ...] = (
         c.MADV_DONTNEED, c.MADV_POPULATE_READ, c.MADV_POPULATE_WRITE, c.MADV_FREE,
         c.MADV_NORMAL, c.MADV_RANDOM, c.MADV_SEQUENTIAL, c.MADV_DONTFORK, c.MADV_DOFORK,
@@ -115,7 +119,7 @@ class Generator:
         self.draw = draw
         self.features = features
         self.sketch = Sketch(window)
-        self.files = [self._file() for _ in range(1 + draw(3))]
+        self.files = [] if features.private else [self._file() for _ in range(1 + draw(3))]
         self.sizes = [file.pages for file in self.files]
         self.addend = 0
         self.maps = 0
@@ -238,12 +242,14 @@ class Generator:
     def _file_number(self) -> int:
         if self.once_in(WRONG * 4):
             return len(self.files) + 3
-        return self.draw(len(self.files))
+        return self.draw(len(self.files)) if self.files else 3
 
     def _mmap(self, actor: int) -> Call:
         # The first one is what a C program would write; odd ones come later.
         file = -1 if self.draw(5) < 2 else self._file_number()
         shared = self.draw(5) >= (3 if file < 0 else 2)
+        if self.features.private:
+            file, shared = -1, False
         prot = self._prot()
         address, length = self.place(), self.length()
         if self.once_in(4) and self.sketch.mapped(actor):
@@ -261,7 +267,7 @@ class Generator:
             flags |= self.pick((c.MAP_POPULATE, c.MAP_NORESERVE))
         if self.once_in(WRONG * 2):
             length = self.pick((0, length))
-            flags = self.pick((flags & ~3, flags | 3, flags | c.MAP_ANONYMOUS, flags))
+            flags = self.pick((flags & ~3, flags | c.MAP_ANONYMOUS, flags, flags | 3))
         call = Mmap(actor, address, length, prot, flags, file, index)
         self._note_mmap(call)
         return call

@@ -16,7 +16,7 @@ from multiprocessing.pool import Pool
 from typing import Any
 
 from pagerace.oracle.compare import Compared
-from pagerace.oracle.generate import from_seed
+from pagerace.oracle.generate import OPERATIONS, Features, from_seed
 from pagerace.oracle.program import Program
 from pagerace.oracle.session import Outcome, Progress, Session
 
@@ -28,6 +28,7 @@ class Work:
     """Programs ``first`` to ``first + count - 1`` of a seed.
 
     ``fault_around``: what the kernel is set to while they run, in pages; None: unknown.
+    ``without``: calls that a judge cannot make.
     """
 
     seed: int
@@ -35,11 +36,13 @@ class Work:
     count: int
     calls: int
     fault_around: int | None = None
+    without: tuple[str, ...] = ()
 
     def programs(self) -> Iterator[tuple[str, Program]]:
         """Each with its name."""
+        made = {name: n for name, n in OPERATIONS.items() if name not in self.without}
         for number in range(self.first, self.first + self.count):
-            program = from_seed(self.seed, number, self.calls)
+            program = from_seed(self.seed, number, self.calls, Features(operations=made))
             name = f"program {number} of seed {self.seed}"
             yield name, replace(program, fault_around=self.fault_around)
 

@@ -245,6 +245,8 @@ class Observation:
     ``result``: as the kernel's, -errno for an error; addresses are pages of the window.
     ``signal``: "" or "SIGSEGV", "SIGBUS", with ``code`` ("SEGV_MAPERR", "SEGV_ACCERR",
     "BUS_ADRERR") and the page of si_addr; the process lives on and the access is left out.
+    ``stopped``: why nothing runs any more, for example a detector of the judge's own; such an
+    observation is the last of a program.
     ``minor``, ``major``: faults of the actor during the call (getrusage), None if unknown.
     ``spaces``: all processes that are alive now, by number.
     """
@@ -256,6 +258,7 @@ class Observation:
     minor: int | None = None
     major: int | None = None
     spaces: tuple[Space, ...] = ()
+    stopped: str = ""
 
 
 # The kinds of observation, in the order of the output.
@@ -270,12 +273,14 @@ class Sight:
     """What a judge sees.  ``missing``: kinds that it does not see, each with the reason.
 
     ``disturbs``: kinds whose observation changes what is observed later, with what.
-    ``about``: what it is, such as "Linux 6.18.44, x86_64, root".
+    ``unmade``: calls that it cannot make at all, by name, with the reason.  ``about``: what
+    it is, such as "Linux 6.18.44, x86_64, root".
     """
 
     about: str
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
     disturbs: Mapping[str, str] = field(default_factory=dict[str, str])
+    unmade: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def sees(self, kind: str) -> bool:
         return kind not in self.missing

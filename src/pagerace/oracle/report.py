@@ -56,6 +56,8 @@ def summary(outcome: Outcome) -> str:
     for number, (kind, reason) in enumerate(outcome.not_compared.items()):
         title = "not seen" if number == 0 else ""
         lines += _wrapped(f"  {title:<10} ", [f"{kind}: {reason}"], ", ")
+    for name, reason in outcome.unmade.items():
+        lines += _wrapped("  not made   ", [f"{name}: {reason}"], ", ")
     for kind, reason in outcome.disturbed.items():
         lines += _wrapped("  disturbed  ", [f"{kind}: {reason}"])
     return "\n".join(lines)
@@ -184,6 +186,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "compared": compared,
         "not_compared": dict(outcome.not_compared),
         "disturbed": dict(outcome.disturbed),
+        "not_made": dict(outcome.unmade),
         "found": _found(outcome.found) if outcome.found else None,
     }
 

@@ -44,6 +44,7 @@ class Outcome:
     compared: Compared = field(default_factory=Compared)
     not_compared: Mapping[str, str] = field(default_factory=dict[str, str])
     disturbed: Mapping[str, str] = field(default_factory=dict[str, str])
+    unmade: Mapping[str, str] = field(default_factory=dict[str, str])
     found: Found | None = None
     interrupted: bool = False
     cannot: str = ""
@@ -75,12 +76,16 @@ class Session:
             right.about,
             not_compared={kind: reason for kind, reason in reasons.items() if reason},
             disturbed={k: v for k, v in left.disturbs.items() if k in self.kinds},
+            unmade={**left.unmade, **right.unmade},
         )
 
     def try_one(
         self, program: Program, compared: Compared | None = None
     ) -> tuple[list[Difference], list[Observation], list[Observation]]:
         """Run a program on both; its unexplained differences and what was seen."""
+        for call in program.calls:
+            if reason := self.outcome.unmade.get(type(call).__name__.lower()):
+                raise CannotJudge(reason)
         kernel = self.kernel.run(program)
         model = self.model.run(program)
         counted = Compared() if compared is None else compared

@@ -1,0 +1,70 @@
+"""What runs mm/ for the model: native code over memory of its own."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pagerace.compiler.running import Running
+from pagerace.lang.protocol import Edit
+from pagerace.lang.structures import Config
+from pagerace.machine.counters import Counting
+from pagerace.machine.memory import Machine
+from pagerace.machine.tables import PteTables
+from pagerace.mm import syscalls
+from pagerace.mm.mm_types import Mm, Vma
+from pagerace.oracle import driver
+from pagerace.oracle.program import WINDOW_START
+
+# Tables of PTEs are of 512 entries, as on the real machine, so that the window's border
+# between two of them is where it is there.
+PTES = 512
+CONFIG: tuple[Config, ...] = (
+    Machine(
+        levels=4, entries=PTES, pages=PTES**4, file_pages=512, frames=16_384, tables=512,
+        uppers=512, cpus=1, prot_none=True, full_size=True,
+        address_bits=40, frame_bits=32, version_bits=64, count_bits=32,
+    ),
+    Mm(vmas=1_024, mms=16, files=64),
+    Vma(flags=True),
+    PteTables(come_and_go=True),
+    Counting(on=True),
+)  # fmt: skip
+NAMES = (
+    "boot", "sys_process_create", "sys_file_create", "sys_memfd_create", "sys_mmap",
+    "sys_munmap", "sys_mprotect", "sys_mremap", "sys_madvise", "sys_msync", "sys_fork",
+    "sys_exit", "sys_ftruncate", "sys_pwrite", "sys_pread", "sys_fsync",
+)  # fmt: skip
+
+
+class Native:
+    """Machine code.  ``edits``: what is changed in mm/ first, as in a mutant."""
+
+    def __init__(self, edits: Sequence[Edit] = (), config: Sequence[Config] = CONFIG) -> None:
+        here = [getattr(syscalls, name) for name in NAMES if hasattr(syscalls, name)]
+        drives = (
+            driver.dump_areas, driver.dump_pages, driver.load_page, driver.store_page,
+            driver.set_mode, driver.leave, driver.minor_faults,
+        )  # fmt: skip
+        self.running = Running([*here, *drives], config, edits=edits)
+        self.start = WINDOW_START
+
+    @property
+    def about(self) -> str:
+        """What it is, for the output."""
+        return "mm/, 4 levels of page tables, native code"
+
+    def begin(self) -> None:
+        self.running.reset()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> int:
+        given = (a.buffer_info()[0] if isinstance(a, array) else a for a in arguments)
+        return self.running.call(function, *given)
+
+    def content_read(self) -> int:
+        """What the last pread() read."""
+        return self.running.get(getattr(syscalls, "user_buffer"), "value")  # noqa: B009
+
+    def close(self) -> None:
+        self.running.close()
