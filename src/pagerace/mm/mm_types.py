@@ -185,12 +185,17 @@ class vm_area_struct(Struct):
     detached_next: vm_area_struct | None = None
 
 
+def all_vmas() -> int:
+    """VMAs that there is memory for; with Vma.flags each mm has its own number of them."""
+    return Mm.vmas * Mm.mms if Vma.flags else Mm.vmas
+
+
 # A VMA that is gone is free memory: a use of it is reported.
-vm_area_cachep: Pool[vm_area_struct] = pool(vm_area_struct, lambda: Mm.vmas * Mm.mms)
+vm_area_cachep: Pool[vm_area_struct] = pool(vm_area_struct, lambda: all_vmas())
 # Two for a VMA: of most, one is their own.
-anon_vma_cachep: Pool[anon_vma_t] = pool(anon_vma_t, lambda: Mm.vmas * Mm.mms)
+anon_vma_cachep: Pool[anon_vma_t] = pool(anon_vma_t, lambda: all_vmas())
 anon_vma_chain_cachep: Pool[anon_vma_chain_t] = pool(
-    anon_vma_chain_t, lambda: 2 * Mm.vmas * Mm.mms
+    anon_vma_chain_t, lambda: 2 * all_vmas()
 )
 
 
