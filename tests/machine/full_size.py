@@ -7,8 +7,8 @@ from pagerace.lang.direct import ptr
 from pagerace.machine.counters import Counting
 from pagerace.machine.cpu import cpus
 from pagerace.machine.memory import Machine, frames, pfn_t, ulong
-from pagerace.machine.pgtable import pfn_pte, pte_clear, set_pte
-from pagerace.machine.tables import PteTables, pfn_pmd, set_pmd
+from pagerace.machine.pgtable import pfn_pte, pte_clear, ptep_get, set_pte
+from pagerace.machine.tables import PteTables, pfn_pmd, pmd_clear, set_pmd
 from pagerace.machine.tlb import fetch, invlpg, load, store, tlb_flush_all
 from pagerace.mm.mm_types import mm_struct
 from pagerace.mm.mmu_gather import MmuGather, gathers, tlb_finish_mmu, tlb_gather_mmu
@@ -73,6 +73,21 @@ def unmap(address: ulong) -> None:
         pte_clear(pte_offset_map(pmd, address))
 
 
+def unmap_huge(address: ulong) -> None:
+    """Clear a leaf of the PMD, and flush nothing."""
+    pmd = pmd_alloc_at(mm, address)
+    if pmd is not None:
+        pmd_clear(pmd)
+
+
+def prefault(address: ulong) -> None:
+    """Fault-around has made this PTE."""
+    pmd = pmd_alloc_at(mm, address)
+    if pmd is not None:
+        pte = pte_offset_map(pmd, address)
+        set_pte(pte, ptep_get(pte).replace(prefaulted=True))
+
+
 def flush(start: ulong, end: ulong) -> None:
     """What follows a change of PTEs."""
     flush_tlb_mm_range(mm, start, end)
@@ -131,6 +146,6 @@ def read_many(pages: ptr[u64], count: u64) -> u64:
 
 
 FUNCTIONS = [
-    set_up, map_page, map_huge, unmap, flush, run_here, run_other, forget_page,
-    forget_everything, read, write, execute, free_tables, read_many,
+    set_up, map_page, map_huge, unmap, unmap_huge, prefault, flush, run_here, run_other,
+    forget_page, forget_everything, read, write, execute, free_tables, read_many,
 ]  # fmt: skip

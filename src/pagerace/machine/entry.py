@@ -8,7 +8,8 @@
     4     read_only  arm64 only, where ``writable`` is permission and this is protection
     5     huge       above the PTEs, where Machine.huge_pages: a leaf (PS), not a table
     6     protnone   the kernel, for PROT_NONE: there is a page, and no access is allowed
-    7..   pfn        the kernel
+    7     prefaulted what no machine has, where Counting.on: mapped beside a fault, unused
+    8..   pfn        the kernel
 
 That is x86.  What the bits are on other machines is in machine/walker.py, which says what
 hardware reads into them; what the kernel does, in machine/pgtable.py.
@@ -32,6 +33,7 @@ from pagerace.lang import (
     u32,
     xchg,
 )
+from pagerace.machine.counters import Counting
 from pagerace.machine.memory import Machine, pfn_t
 
 
@@ -45,6 +47,7 @@ class pte_t(BitStruct):
     read_only: bool = False
     huge: Annotated[bool, only_if(lambda: Machine.huge_pages)] = False
     protnone: Annotated[bool, only_if(lambda: Machine.prot_none)] = False
+    prefaulted: Annotated[bool, only_if(lambda: Counting.on)] = False
     pfn: pfn_t = 0
 
 

@@ -35,11 +35,13 @@ from pagerace.machine.tlb_sets import (
     DATA,
     cache,
     cached,
+    first_level,
     forget,
     forget_all,
     forget_tables,
     forget_tables_for,
     mark_cached_dirty,
+    second_level,
     walk_cached,
 )
 from pagerace.machine.walker import (
@@ -67,7 +69,8 @@ def store(address: ulong, addend: version_t) -> bool:
     what the CPU does without another being able to come between; its own interrupts come
     between instructions.
     """
-    count_access()
+    if Machine.full_size:
+        return store_at_once(cpus[smp_processor_id()], address, addend)
     access = Access.AGAIN
     while access is Access.AGAIN:
         with atomic():
@@ -81,12 +84,39 @@ def load(address: ulong) -> bool:
 
     False: it raised a page fault.
     """
-    count_access()
+    if Machine.full_size:
+        return load_at_once(cpus[smp_processor_id()], address)
     access = Access.AGAIN
     while access is Access.AGAIN:
         with atomic():
             wait_until(runs(cpus[smp_processor_id()]))
             access = try_load(cpus[smp_processor_id()], address)
+    return access is Access.DONE
+
+
+def store_at_once(cpu: processor, address: ulong, addend: version_t) -> bool:
+    """A store at full size.  Most find all they need in the first level: the short way."""
+    count_access()
+    entry = first_level(cpu, address, DATA)
+    if entry.present and entry.writable and entry.dirty:
+        frames[entry.pfn].content += addend
+        return True
+    return finish(cpu, address, True, addend)
+
+
+def load_at_once(cpu: processor, address: ulong) -> bool:
+    """A load at full size."""
+    count_access()
+    if first_level(cpu, address, DATA).present:
+        return True
+    return finish(cpu, address, False, 0)
+
+
+def finish(cpu: processor, address: ulong, is_store: bool, addend: version_t) -> bool:
+    """The long way, where nobody else does anything between one round and the next."""
+    access = Access.AGAIN
+    while access is Access.AGAIN:
+        access = try_store(cpu, address, addend) if is_store else try_load(cpu, address)
     return access is Access.DONE
 
 
@@ -97,7 +127,14 @@ def fetch(address: ulong) -> bool:
     """
     count_access()
     cpu = cpus[smp_processor_id()]
-    if cached(cpu, address, CODE).present:
+    if first_level(cpu, address, CODE).present:
+        return True
+    return fetch_further(cpu, address)
+
+
+def fetch_further(cpu: processor, address: ulong) -> bool:
+    """The same, of what the first level does not have."""
+    if second_level(cpu, address, CODE).present:
         return True
     ptep = walk_cached(cpu, address)
     if ptep is None or not is_valid(ptep.value):
@@ -201,6 +238,9 @@ def take_entry(ptep: pte_slot) -> tlb_entry:
         remember(ptep)
         if Counting.on:
             counters.accessed_set += 1
+    if Counting.on and pte.prefaulted:
+        counters.around_used += 1
+        ptep.value = ptep.value.replace(prefaulted=False)
     return tlb_entry(
         present=True, writable=may_store(pte), dirty=is_marked_dirty(pte), pfn=pte.pfn
     )

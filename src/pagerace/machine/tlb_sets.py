@@ -156,9 +156,13 @@ class translations(Struct):
     ``table_tag[i]``: which part of the address space the entry of a paging-structure cache is
     for, plus 1; ``table[i]``: the table that translates it.  ``table_next[level]``: the entry
     that is replaced next.
+    ``last_key`` and ``last_entry``: the page of the last access that found one in the first
+    level, data and code apart, and what was found; 0: look again.  No part of the machine.
     """
 
     sets: Array[tlb_set] = array(lambda: all_sets())
+    last_key: Array[u64] = array(2)
+    last_entry: Array[tlb_entry] = array(2)
     table_tag: Array[u64] = array(lambda: all_caches())
     table: Array[pfn_t] = array(lambda: all_caches())
     table_next: Array[u32] = array(lambda: 6)
@@ -223,6 +227,7 @@ def victim(ways: u32, where: tlb_set) -> u32:
 
 def insert(cpu: processor, part: u32, page: ulong, huge: bool, entry: tlb_entry) -> None:
     """Put an entry into a part that has none for the page: an empty way, or a victim's."""
+    forget_last(cpu)
     where = set_for(cpu, part, page, huge)
     ways = ways_of(part)
     way: u32 = 0
@@ -240,11 +245,31 @@ def insert(cpu: processor, part: u32, page: ulong, huge: bool, entry: tlb_entry)
         touch(ways, where, way)
 
 
-def cached(cpu: processor, page: ulong, part: u32) -> tlb_entry:
-    """What the TLBs have for a page, which is present or not; ``part``: DATA or CODE.
+def first_level(cpu: processor, page: ulong, part: u32) -> tlb_entry:
+    """What the first level has for a page, which is present or not; ``part``: DATA or CODE.
 
-    What the second level has comes to the first.
+    The page of the last access is known without a search, and its way needs no touch().
     """
+    own = known[cpus.index(cpu)]
+    key = key_of(page, False)
+    if own.last_key[part >> 1] == key:
+        return own.last_entry[part >> 1]
+    entry = search_first_level(cpu, page, part)
+    if entry.present:
+        own.last_key[part >> 1] = key
+        own.last_entry[part >> 1] = entry
+    return entry
+
+
+def forget_last(cpu: processor) -> None:
+    """What any of the sets has is about to change: the next access has to search."""
+    own = known[cpus.index(cpu)]
+    own.last_key[0] = 0
+    own.last_key[1] = 0
+
+
+def search_first_level(cpu: processor, page: ulong, part: u32) -> tlb_entry:
+    """The same, from the sets."""
     where = set_for(cpu, part, page, False)
     way = find(ways_of(part), where, key_of(page, False))
     if way >= 0:
@@ -256,7 +281,7 @@ def cached(cpu: processor, page: ulong, part: u32) -> tlb_entry:
         if way >= 0:
             touch(ways_of(part + 1), where, u32(way))
             return of_page(where.entry[way], page)
-    return cached_second(cpu, page, part)
+    return tlb_entry()
 
 
 def of_page(entry: tlb_entry, page: ulong) -> tlb_entry:
@@ -265,8 +290,16 @@ def of_page(entry: tlb_entry, page: ulong) -> tlb_entry:
     return entry.replace(pfn=entry.pfn + inside)
 
 
-def cached_second(cpu: processor, page: ulong, part: u32) -> tlb_entry:
-    """The same, of what the first level does not have."""
+def cached(cpu: processor, page: ulong, part: u32) -> tlb_entry:
+    """What the TLBs have for a page.  What the second level has comes to the first."""
+    entry = first_level(cpu, page, part)
+    if entry.present:
+        return entry
+    return second_level(cpu, page, part)
+
+
+def second_level(cpu: processor, page: ulong, part: u32) -> tlb_entry:
+    """What the second level has for a page that the first level does not have."""
     where = set_for(cpu, SECOND, page, False)
     way = find(ways_of(SECOND), where, key_of(page, False))
     if way >= 0:
@@ -308,6 +341,7 @@ def mark_dirty_in(cpu: processor, part: u32, page: ulong, huge: bool) -> None:
 
 def mark_cached_dirty(cpu: processor, page: ulong) -> None:
     """All copies of the entry that translates a page say dirty from now on."""
+    forget_last(cpu)
     mark_dirty_in(cpu, DATA, page, False)
     mark_dirty_in(cpu, SECOND, page, False)
     if Machine.huge_pages:
@@ -325,6 +359,7 @@ def forget_in(cpu: processor, part: u32, page: ulong, huge: bool) -> None:
 
 def forget(cpu: processor, page: ulong) -> None:
     """No TLB of the CPU has an entry for the page any more, of whichever size."""
+    forget_last(cpu)
     forget_in(cpu, DATA, page, False)
     forget_in(cpu, CODE, page, False)
     forget_in(cpu, SECOND, page, False)
@@ -348,6 +383,7 @@ def forget_all(cpu: processor) -> None:
         for way in range(len(where.tag)):
             where.tag[way] = 0
         where.state = 0
+    forget_last(cpu)
     forget_tables(cpu)
 
 
