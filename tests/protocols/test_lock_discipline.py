@@ -14,7 +14,12 @@ from pagerace.protocols import t4_lost_write, t4_torn_read
 
 TAKING = {"spin_lock", "spin_lock_nested"}
 RELEASING = {"spin_unlock", "spin_unlock_nested"}
-HELPERS = {"pte_offset_map_lock", "pte_unmap_unlock"}
+HELPERS = {
+    "pte_offset_map_lock",
+    "pte_unmap_unlock",
+    "pte_offset_map_lock_of",
+    "pte_unmap_unlock_of",
+}
 
 
 def crossed(claim: Protocol, thread: str) -> set[tuple[str, str]]:

@@ -27,11 +27,16 @@ from pagerace.machine.pgtable import (
     page_table,
     pfn_pte,
     pte_clear,
+    pte_dirty,
+    pte_mkdirty,
+    pte_mkwrite,
+    pte_mkyoung,
     pte_none,
     pte_offset_kernel,
     pte_pfn,
     pte_present,
     pte_same,
+    pte_write,
 )
 
 # What an entry above the PTEs holds.  The hardware has one format for all levels.
@@ -125,6 +130,31 @@ def pmd_leaf(pmd: pmdval_t) -> bool:
 def pfn_pmd(pfn: pfn_t, writable: bool) -> pmdval_t:
     """pfn_pmd() of asm/pgtable.h, of a huge protection: a leaf, clean, old."""
     return pfn_pte(pfn, writable).replace(huge=True)
+
+
+def pmd_write(pmd: pmdval_t) -> bool:
+    """pmd_write() of asm/pgtable.h, of a leaf; so are those that follow."""
+    return pte_write(pmd)
+
+
+def pmd_dirty(pmd: pmdval_t) -> bool:
+    """pmd_dirty() of asm/pgtable.h."""
+    return pte_dirty(pmd)
+
+
+def pmd_mkyoung(pmd: pmdval_t) -> pmdval_t:
+    """pmd_mkyoung() of asm/pgtable.h."""
+    return pte_mkyoung(pmd)
+
+
+def pmd_mkdirty(pmd: pmdval_t) -> pmdval_t:
+    """pmd_mkdirty() of asm/pgtable.h."""
+    return pte_mkdirty(pmd)
+
+
+def pmd_mkwrite(pmd: pmdval_t) -> pmdval_t:
+    """pmd_mkwrite() of asm/pgtable.h."""
+    return pte_mkwrite(pmd)
 
 
 def pmd_page_vaddr(pmd: pmdval_t) -> page_table:

@@ -37,12 +37,30 @@ def atomic_inc(v: atomic_t) -> None:
         v.counter += 1
 
 
+def atomic_add(i: count_t, v: atomic_t) -> None:
+    """atomic_add()."""
+    count_atomic()
+    with atomic():
+        bug_on(v.counter > count_t(-1) - i, "counter-overflow")
+        v.counter += i
+
+
 def atomic_dec_and_test(v: atomic_t) -> bool:
     """atomic_dec_and_test(): is it zero now?"""
     count_atomic()
     with atomic():
         bug_on(v.counter == 0, "counter-below-zero")
         v.counter -= 1
+        zero = v.counter == 0
+    return zero
+
+
+def atomic_sub_and_test(i: count_t, v: atomic_t) -> bool:
+    """atomic_sub_and_test(): is it zero now?"""
+    count_atomic()
+    with atomic():
+        bug_on(v.counter < i, "counter-below-zero")
+        v.counter -= i
         zero = v.counter == 0
     return zero
 

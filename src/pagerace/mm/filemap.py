@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 from pagerace.lang import atomic, bug_on, cmpxchg, smp_store_release
-from pagerace.machine.memory import read_in, ulong
+from pagerace.machine.memory import count_t, read_in, ulong
+from pagerace.mm.fault_around import should_fault_around
 from pagerace.mm.fs import i_size_read
 from pagerace.mm.mm_types import (
     VM_FAULT_LOCKED,
     VM_FAULT_NOPAGE,
+    PageCache,
     address_space,
     file_of,
     folio,
+    folio_file_page,
+    folio_nr_pages,
     linear_page_index,
     page_folio,
     page_to_pfn,
@@ -20,7 +24,13 @@ from pagerace.mm.mm_types import (
     vm_fault_t,
 )
 from pagerace.mm.page_alloc import alloc_page
-from pagerace.mm.page_flags import folio_get, folio_mapped, folio_test_writeback
+from pagerace.mm.page_flags import (
+    folio_get,
+    folio_mapped,
+    folio_test_large,
+    folio_test_uptodate,
+    folio_test_writeback,
+)
 from pagerace.mm.page_writeback import folio_mark_dirty, write_cache_pages
 from pagerace.mm.pagemap import (
     filemap_get_folio,
@@ -28,7 +38,7 @@ from pagerace.mm.pagemap import (
     folio_unlock,
     folio_wait_writeback,
 )
-from pagerace.mm.swap import folio_put
+from pagerace.mm.swap import folio_put, folio_put_refs
 
 
 def filemap_fault(vmf: vm_fault) -> vm_fault_t:
@@ -37,7 +47,9 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
     0: it went away meanwhile, or there is no memory, and the access is tried again.
     """
     mapping = file_of(vmf.vma)
-    index = linear_page_index(vmf.vma, vmf.address)
+    index = vmf.pgoff
+    if not should_fault_around():
+        index = linear_page_index(vmf.vma, vmf.address)
     if index >= i_size_read(mapping):
         vmf.sigbus = True
         return 0
@@ -56,7 +68,11 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
         folio_put(folio)
         vmf.sigbus = True
         return 0
-    vmf.page = folio
+    if not folio_test_uptodate(folio):
+        folio_unlock(folio)
+        folio_put(folio)
+        return 0
+    vmf.page = folio_file_page(folio, index)
     return VM_FAULT_LOCKED
 
 
@@ -64,8 +80,16 @@ def filemap_read_folio(mapping: address_space, index: ulong) -> folio | None:
     """filemap_read_folio() and filemap_add_folio(): a page comes from the disk.
 
     The kernel adds the folio first, locked, and reads then; who finds it waits for the
-    lock.  Here it is added when it has been read.
+    lock.  Without PageCache.read_later it is added when it has been read.
     """
+    if PageCache.read_later:
+        return filemap_create_folio(mapping, index)
+    else:
+        return add_what_was_read(mapping, index)
+
+
+def add_what_was_read(mapping: address_space, index: ulong) -> folio | None:
+    """The same in the order of a disk that is done at once."""
     folio = alloc_page()
     if folio is None:
         return None
@@ -80,6 +104,35 @@ def filemap_read_folio(mapping: address_space, index: ulong) -> folio | None:
         folio_put(folio)
         return None
     return folio
+
+
+def filemap_create_folio(mapping: address_space, index: ulong) -> folio | None:
+    """filemap_create_folio(): add it, locked, and read it; the end of the I/O unlocks it."""
+    folio = alloc_page()
+    if folio is None:
+        return None
+    with atomic():  # nobody else knows the folio yet
+        folio.mapping = mapping
+        folio.index = index
+        folio.PG_uptodate = False
+        folio.PG_locked = True
+        folio_get(folio)
+    if cmpxchg(mapping.i_pages[index], None, folio) is not None:
+        with atomic():  # nor does anybody now
+            folio.mapping = None
+            folio.PG_locked = False
+        folio_put_refs(folio, 2)
+        return None
+    read_in(index, page_to_pfn(folio))
+    folio_end_read(folio)
+    return folio
+
+
+def folio_end_read(folio: folio) -> None:
+    """folio_end_read(): from the interrupt of the disk, in one atomic operation."""
+    with atomic():
+        folio.PG_uptodate = True
+        folio.PG_locked = False
 
 
 def filemap_page_mkwrite(vmf: vm_fault) -> vm_fault_t:
@@ -119,8 +172,12 @@ def filemap_remove_folio(folio: folio) -> None:
     need not ask, for it has frozen the references.
     """
     bug_on(folio_mapped(folio), "bad-page-cache")
+    refs = count_t(folio_nr_pages(folio))
     __filemap_remove_folio(folio)
-    folio_put(folio)
+    if folio_test_large(folio):
+        folio_put_refs(folio, refs)
+    else:
+        folio_put(folio)
 
 
 def __filemap_remove_folio(folio: folio) -> None:
@@ -131,4 +188,7 @@ def __filemap_remove_folio(folio: folio) -> None:
     mapping = folio.mapping
     if mapping is not None:
         smp_store_release(mapping.i_pages[folio.index], None)
+        if folio_test_large(folio):
+            for n in range(1, folio_nr_pages(folio)):
+                smp_store_release(mapping.i_pages[folio.index + n], None)
         folio.mapping = None

@@ -22,6 +22,7 @@ class LockClass(IntEnum):
     PAGE_TABLE_LOCK = 3
     PAGE_TABLE_LOCK_NESTED = 4  # a second one, SINGLE_DEPTH_NESTING
     PMD_LOCK = 5  # pmd_lock(); PTLs are taken inside
+    XFS_MMAPLOCK = 6  # inside mmap_lock; folio locks are taken inside
 
 
 class lockdep_map(Struct):

@@ -5,23 +5,32 @@
 from __future__ import annotations
 
 from pagerace.lang import Struct, per_thread, u1
-from pagerace.machine.memory import PAGE_SIZE, ulong
+from pagerace.machine.memory import PAGE_SIZE, Machine, ulong
 from pagerace.machine.pgtable import (
-    pfn_pte,
     pte_dirty,
     pte_mkdirty,
-    pte_mkwrite,
     pte_mkyoung,
     pte_none,
+    pte_offset_kernel,
     pte_pfn,
     pte_present,
     pte_same,
     pte_t,
     pte_write,
     ptep_get,
-    set_pte,
 )
-from pagerace.machine.tables import PteTables
+from pagerace.machine.tables import (
+    PteTables,
+    pmd_mkdirty,
+    pmd_mkyoung,
+    pmd_none,
+    pmd_page_vaddr,
+    pmd_same,
+    pmd_t,
+    pmd_trans_huge,
+    pmd_write,
+    pmdp_get,
+)
 from pagerace.mm.anon import (
     PageAnon,
     do_anonymous_page,
@@ -29,16 +38,15 @@ from pagerace.mm.anon import (
     vma_is_anonymous,
 )
 from pagerace.mm.cow import do_wp_private, vma_is_private, wp_page_copy, wp_page_reuse
-from pagerace.mm.filemap import filemap_fault, filemap_page_mkwrite
-from pagerace.mm.mm_inline import FlushPending, mm_tlb_flush_pending
+from pagerace.mm.fault_around import FaultAround, should_fault_around
+from pagerace.mm.file_fault import do_fault, do_page_mkwrite, fault_dirty_shared_page
+from pagerace.mm.huge_memory import __split_huge_pmd, zap_huge_pmd
 from pagerace.mm.mm_types import (
-    FAULT_FLAG_WRITE,
-    VM_FAULT_LOCKED,
     VM_FAULT_NOPAGE,
+    VM_FAULT_OOM,
     folio,
-    page_to_pfn,
+    linear_page_index,
     pfn_to_page,
-    pmd_t,
     vm_area_struct,
     vm_fault,
     vm_fault_t,
@@ -58,13 +66,15 @@ from pagerace.mm.mmu_gather import (
     tlb_remove_tlb_entry,
     zap_forces_flush,
 )
-from pagerace.mm.notes import note_break, note_cleared, note_flushed
+from pagerace.mm.notes import note_break, note_cleared
 from pagerace.mm.page_writeback import set_page_dirty
 from pagerace.mm.pagemap import unlock_page
-from pagerace.mm.pgalloc import pmd_alloc_at, pte_alloc
+from pagerace.mm.pgalloc import pmd_alloc_at
 from pagerace.mm.pgtable import (
     find_pte_table,
     mm_find_pmd,
+    pmd_lock,
+    pmdp_set_access_flags,
     pte_lockptr,
     pte_offset_map,
     pte_offset_map_lock,
@@ -72,12 +82,14 @@ from pagerace.mm.pgtable import (
     ptep_get_and_clear_full,
     ptep_set_access_flags,
 )
-from pagerace.mm.pgtable_levels import pmd_addr_end
-from pagerace.mm.rmap import page_add_file_rmap, page_remove_rmap
+from pagerace.mm.pgtable_levels import HPAGE_PMD_NR, pmd_addr_end
+from pagerace.mm.rcupdate import rcu_read_lock
+from pagerace.mm.rmap import page_remove_rmap
 from pagerace.mm.sched import cond_resched, need_resched
-from pagerace.mm.spinlock import spin_lock
+from pagerace.mm.set_pte import is_write, pmd_trans_unstable, pte_unmap, pte_unmap_unlock_of
+from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.swap import get_page, put_page
-from pagerace.mm.tlb import flush_tlb_page
+from pagerace.mm.swapops import Swap, is_pte_marker, migration_entry_wait
 
 ZAP_FLAG_FORCE_FLUSH = 1
 
@@ -116,9 +128,24 @@ def unmap_page_range(
     while addr != end:
         next = pmd_addr_end(addr, end)
         pmd = find_pte_table(tlb.mm, addr)
-        if pmd is not None:
+        if pmd is not None and not zap_whole_huge_pmd(tlb, vma, pmd, addr, next):
             zap_pte_range(tlb, vma, pmd, addr, next, details)
         addr = next
+
+
+def zap_whole_huge_pmd(
+    tlb: mmu_gather, vma: vm_area_struct, pmd: pmd_t, addr: ulong, next: ulong
+) -> bool:
+    """What zap_pmd_range() does with an entry that has no table: True, it is done.
+
+    pmd_none_or_trans_huge_or_clear_bad(): what comes meanwhile is not for this zap.
+    """
+    if Machine.huge_pages and pmd_trans_huge(pmdp_get(pmd)):
+        if next - addr != HPAGE_PMD_NR():
+            __split_huge_pmd(vma, pmd, addr - addr % HPAGE_PMD_NR())
+        elif zap_huge_pmd(tlb, vma, pmd, addr):
+            return True
+    return Machine.huge_pages and pmd_trans_unstable(pmd)
 
 
 def zap_page_range_single(
@@ -209,30 +236,69 @@ def zap_pte_range(
 
 
 def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
-    """handle_mm_fault() and __handle_mm_fault(): the tables of all levels are there."""
+    """handle_mm_fault() and __handle_mm_fault(): down to the PMD entry."""
     pmd = mm_find_pmd(vmf.vma.vm_mm, vmf.address)
     if PteTables.come_and_go:
         pmd = pmd_alloc_at(vmf.vma.vm_mm, vmf.address)
-        if pmd is None or pte_alloc(vmf.vma.vm_mm, pmd):
-            return 0
-    assert pmd is not None, "no page table is ever missing"
+    if pmd is None:
+        return VM_FAULT_OOM
     vmf.pmd = pmd
+    if should_fault_around():
+        vmf.pgoff = linear_page_index(vmf.vma, vmf.address)
+        vmf.prealloc_pte = None
+        vmf.has_pte = False
+    if Machine.huge_pages and pmd_trans_huge(pmdp_get(pmd)):
+        return huge_pmd_fault(vmf)
     return handle_pte_fault(vmf)
 
 
-def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
-    """handle_pte_fault(): nothing is swapped out.
+def huge_pmd_fault(vmf: vm_fault) -> vm_fault_t:
+    """What __handle_mm_fault() does where a PMD entry maps a huge page of a file.
 
-    The PTE is read without a lock, and looked at again under the PTL.
+    wp_huge_pmd() of a file that has no ->huge_fault() splits it: PTEs come in its place.
+    huge_pmd_set_accessed() makes it young.
     """
-    vmf.pte = pte_offset_map(vmf.pmd, vmf.address)
+    vma = vmf.vma
+    haddr = vmf.address - vmf.address % HPAGE_PMD_NR()
+    entry = pmdp_get(vmf.pmd)
+    if is_write(vmf) and not pmd_write(entry):
+        __split_huge_pmd(vma, vmf.pmd, haddr)
+        return 0
+    ptl = pmd_lock(vma.vm_mm, vmf.pmd)
+    if pmd_same(entry, pmdp_get(vmf.pmd)):
+        young = pmd_mkyoung(entry)
+        if is_write(vmf):
+            young = pmd_mkdirty(young)
+        pmdp_set_access_flags(vma, haddr, vmf.pmd, young, is_write(vmf))
+    spin_unlock(ptl)
+    return 0
+
+
+def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
+    """handle_pte_fault(): the PTE is read without a lock, and looked at again under the PTL.
+
+    0 where the table gave way to a huge page, or vanished: the access is tried again.
+    """
+    if FaultAround.tables_vanish:
+        rcu_read_lock()
+    pmd = pmdp_get(vmf.pmd)
+    if pmd_none(pmd):
+        pte_unmap()
+        vmf.orig_pte = pte_t()
+        return do_pte_missing(vmf)
+    if pmd_trans_huge(pmd):
+        pte_unmap()
+        return 0
+    vmf.table = pmd_page_vaddr(pmd)
+    vmf.pte = pte_offset_kernel(vmf.table, vmf.address)
     vmf.orig_pte = ptep_get(vmf.pte)
     if not pte_present(vmf.orig_pte):
-        if vma_is_anonymous(vmf.vma):
-            return do_anonymous_page(vmf)
-        return do_fault(vmf)
-    ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
-    spin_lock(ptl)
+        pte_unmap()
+        if Swap.markers and not pte_none(vmf.orig_pte):
+            return do_swap_page(vmf)
+        return do_pte_missing(vmf)
+    vmf.ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
+    spin_lock(vmf.ptl)
     if pte_same(ptep_get(vmf.pte), vmf.orig_pte):
         entry = pte_mkyoung(vmf.orig_pte)
         if is_write(vmf):
@@ -240,80 +306,27 @@ def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
                 return do_wp_page(vmf)
             entry = pte_mkdirty(entry)
         ptep_set_access_flags(vmf.vma, vmf.address, vmf.pte, entry, is_write(vmf))
-    pte_unmap_unlock(vmf.pte, ptl)
+    pte_unmap_unlock_of(vmf)
     return 0
 
 
-def is_write(vmf: vm_fault) -> bool:
-    """``vmf->flags & FAULT_FLAG_WRITE``."""
-    return vmf.flags & FAULT_FLAG_WRITE != 0
+def do_pte_missing(vmf: vm_fault) -> vm_fault_t:
+    """do_pte_missing(): there is no entry, and perhaps no table."""
+    if vma_is_anonymous(vmf.vma):
+        return do_anonymous_page(vmf)
+    return do_fault(vmf)
 
 
-def do_fault(vmf: vm_fault) -> vm_fault_t:
-    """do_fault(): no PTE, file mapping; all mappings are shared."""
-    if not is_write(vmf):
-        return do_read_fault(vmf)
-    return do_shared_fault(vmf)
+def do_swap_page(vmf: vm_fault) -> vm_fault_t:
+    """do_swap_page(): nothing is swapped out, so that it is a marker, or a page that moves.
 
-
-def do_read_fault(vmf: vm_fault) -> vm_fault_t:
-    """do_read_fault(): bring the page and map it read-only, without its neighbours."""
-    ret = __do_fault(vmf)
-    if ret != VM_FAULT_LOCKED:
-        return ret
-    ret = finish_fault(vmf)
-    unlock_page(vmf.page)
-    if ret == VM_FAULT_NOPAGE:
-        put_page(vmf.page)
-    return ret
-
-
-def do_shared_fault(vmf: vm_fault) -> vm_fault_t:
-    """do_shared_fault(): bring the page, tell the file system, map it writable."""
-    ret = __do_fault(vmf)
-    if ret != VM_FAULT_LOCKED:
-        return ret
-    unlock_page(vmf.page)
-    ret = do_page_mkwrite(vmf)
-    if ret == VM_FAULT_NOPAGE:
-        put_page(vmf.page)
-        return ret
-    ret = finish_fault(vmf)
-    if ret == VM_FAULT_NOPAGE:
-        unlock_page(vmf.page)
-        put_page(vmf.page)
-        return ret
-    fault_dirty_shared_page(vmf)
-    return ret
-
-
-def __do_fault(vmf: vm_fault) -> vm_fault_t:
-    """__do_fault(): ->fault() gives the page, locked and with a reference."""
-    return filemap_fault(vmf)
-
-
-def finish_fault(vmf: vm_fault) -> vm_fault_t:
-    """finish_fault(): map the page unless somebody else has mapped something."""
-    ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
-    vmf.pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, ptl)
-    ret: vm_fault_t = VM_FAULT_NOPAGE
-    if pte_none(ptep_get(vmf.pte)):
-        if FlushPending.fault and mm_tlb_flush_pending(vmf.vma.vm_mm):
-            flush_tlb_page(vmf.vma, vmf.address)
-            note_flushed(vmf.address, vmf.address + PAGE_SIZE)
-        do_set_pte(vmf, vmf.page, vmf.address)
-        ret = 0
-    pte_unmap_unlock(vmf.pte, ptl)
-    return ret
-
-
-def do_set_pte(vmf: vm_fault, page: folio, addr: ulong) -> None:
-    """do_set_pte(): the mapping takes the page's reference over."""
-    entry = pte_mkyoung(pfn_pte(page_to_pfn(page), False))
-    if is_write(vmf):
-        entry = pte_mkwrite(pte_mkdirty(entry))
-    page_add_file_rmap(page, vmf.vma)
-    set_pte(vmf.pte, entry)
+    handle_pte_marker() of a page that is poisoned: VM_FAULT_HWPOISON, and SIGBUS.
+    """
+    if is_pte_marker(vmf.orig_pte):
+        vmf.sigbus = True
+    else:
+        migration_entry_wait(vmf)
+    return 0
 
 
 def do_wp_page(vmf: vm_fault) -> vm_fault_t:
@@ -341,11 +354,6 @@ def wp_page_shared(vmf: vm_fault) -> vm_fault_t:
     return ret
 
 
-def do_page_mkwrite(vmf: vm_fault) -> vm_fault_t:
-    """do_page_mkwrite(): calls ->page_mkwrite(), which leaves the page locked."""
-    return filemap_page_mkwrite(vmf)
-
-
 def finish_mkwrite_fault(vmf: vm_fault) -> vm_fault_t:
     """finish_mkwrite_fault(): make the PTE writable unless it changed meanwhile."""
     ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
@@ -355,9 +363,3 @@ def finish_mkwrite_fault(vmf: vm_fault) -> vm_fault_t:
         return VM_FAULT_NOPAGE
     wp_page_reuse(vmf)
     return 0
-
-
-def fault_dirty_shared_page(vmf: vm_fault) -> None:
-    """fault_dirty_shared_page(): dirty once more, still locked, then unlock."""
-    set_page_dirty(vmf.page)
-    unlock_page(vmf.page)

@@ -1,8 +1,8 @@
 """The structures of include/linux/mm_types.h and include/linux/fs.h.
 
-Every folio is one page here, so that ``struct page`` and ``struct folio`` are one
-structure.  Fields that the checks have no use for are left out: flags of ageing and of
-the LRU lists, rss counters, memory cgroups.
+``struct page`` and ``struct folio`` are one structure, of each page.  Fields that the checks
+have no use for are left out: flags of ageing and of the LRU lists, rss counters, memory
+cgroups.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pagerace.lang import (
     sized,
     u1,
     u2,
+    u4,
     u32,
 )
 from pagerace.machine.memory import Machine, cpumask_t, file_pages, pfn_t, ulong
@@ -44,9 +45,11 @@ else:
     tlb_gen_t = sized("tlb_gen_t", lambda: 64 if Machine.full_size else 3)
 
 # vm_fault_t: how a fault ended.  0: the access is tried again.
-vm_fault_t: TypeAlias = u2
+vm_fault_t: TypeAlias = u4
 VM_FAULT_NOPAGE = 1
 VM_FAULT_LOCKED = 2
+VM_FAULT_OOM = 4
+VM_FAULT_FALLBACK = 8
 # Flags of a fault.  Without it: a read.
 FAULT_FLAG_WRITE = 1
 
@@ -81,19 +84,35 @@ class Vma(Config):
     flags: bool = False
 
 
+class PageCache(Config):
+    """What the page cache does, and what it has.
+
+    ``read_later``: a folio is added to its file, locked, before it is read from disk, as
+    the kernel does.  Else it is added when it has been read.
+    ``large``: there are folios of more than one page.
+    """
+
+    read_later: bool = False
+    large: bool = False
+
+
 class folio(Struct):
     """struct page and struct folio.  Each flag changes by an atomic bit operation.
 
-    ``_mapcount`` counts the page-table entries that map the page, from 0 and not from
+    ``_mapcount`` counts the page-table entries that map the folio, from 0 and not from
     -1 as the kernel does.  ``anon_vma``: ``mapping`` of an anonymous page, which the kernel
     tells from one of a file by PAGE_MAPPING_ANON.  ``PG_anon_exclusive``: it is mapped once,
-    and a write needs no copy.
+    and a write needs no copy.  ``order``: it has 2 to that power pages.  Those behind the
+    first have only a ``compound_head``, and ``mapping`` and all else are the first's.
     """
 
     PG_locked: bool
     PG_dirty: bool
     PG_writeback: bool
     PG_anon_exclusive: bool
+    PG_uptodate: bool
+    order: u4
+    compound_head: folio | None = None
     mapping: address_space | None = None
     anon_vma: anon_vma_t | None = None
     index: ulong
@@ -106,8 +125,9 @@ class address_space(Struct):
 
     ``i_pages[i]``: the folio of page i.  Its tag PAGECACHE_TAG_DIRTY is taken to be
     PG_dirty itself, and its lock is left out: each slot is one word.
+    A folio of several pages stands in the slot of each of them.
     ``i_mmap``: the VMAs that map the file; with Vma.flags a list of them in its place, with
-    ``i_mmap_first`` and ``i_mmap_last`` at its ends.
+    ``i_mmap_first`` and ``i_mmap_last`` at its ends.  ``i_mmaplock``: that of its xfs_inode.
     ``i_size``: how long the file is, in pages; see mm/fs.py.
     ``shmem``: of a file that is on no disk.  ``i_block``: where it is on the disk else.
     ``f_count``, ``f_mode``: of its only struct file; each VMA is one of those who count.
@@ -118,6 +138,7 @@ class address_space(Struct):
     i_mmap_rwsem: rw_semaphore
     i_mmap_first: vm_area_struct | None = None
     i_mmap_last: vm_area_struct | None = None
+    i_mmaplock: rw_semaphore
     i_size: ulong
     i_block: ulong
     shmem: bool
@@ -264,13 +285,21 @@ mms: Pool[mm_struct] = pool(mm_struct, lambda: Mm.mms)
 class vm_fault(Struct):
     """struct vm_fault of include/linux/mm.h: what one page fault carries along.
 
+    ``pgoff``: the page of the file, where there is fault-around; else nobody asks twice.
+    ``prealloc_pte``: a table at hand.  ``ptl``: the lock that is held, and ``table`` that in
+    which ``pte`` points.  ``has_pte``: v5.10's ``vmf->pte`` is not NULL.
     ``sigbus``: VM_FAULT_SIGBUS, kept apart from where the rest of the result goes.
     """
 
     vma: Ref[vm_area_struct]
     address: ulong
     flags: u1
+    pgoff: ulong
     pmd: Ref[pmd_t]
+    prealloc_pte: page_table | None = None
+    ptl: Ref[spinlock_t]
+    table: Ref[page_table]
+    has_pte: bool
     pte: Ref[pte_slot]
     orig_pte: pte_t
     page: Ref[folio]
@@ -292,8 +321,40 @@ def page_to_pfn(page: folio) -> pfn_t:
 
 
 def page_folio(page: folio) -> folio:
-    """page_folio() of include/linux/page-flags.h: every folio is one page."""
-    return page
+    """page_folio() of include/linux/page-flags.h."""
+    if not PageCache.large:
+        return page
+    head = page.compound_head
+    return page if head is None else head
+
+
+def nth_page(page: folio, n: ulong) -> folio:
+    """nth_page() of include/linux/mm.h: that of the frame ``n`` frames on."""
+    return mem_map[mem_map.index(page) + n]
+
+
+def folio_page(folio: folio, n: ulong) -> folio:
+    """folio_page() of include/linux/page-flags.h."""
+    return nth_page(folio, n)
+
+
+def folio_nr_pages(folio: folio) -> ulong:
+    """folio_nr_pages() of include/linux/mm.h."""
+    if not PageCache.large:
+        return 1
+    return ulong(1) << folio.order
+
+
+def folio_next_index(folio: folio) -> ulong:
+    """folio_next_index() of include/linux/pagemap.h: what comes behind it in the file."""
+    return folio.index + folio_nr_pages(folio)
+
+
+def folio_file_page(folio: folio, index: ulong) -> folio:
+    """folio_file_page() of include/linux/pagemap.h: its page that is page ``index``."""
+    if not PageCache.large:
+        return folio
+    return nth_page(folio, index - folio.index)
 
 
 def linear_page_index(vma: vm_area_struct, address: ulong) -> ulong:

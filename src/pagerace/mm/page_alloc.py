@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, bug_on
+from pagerace.lang import atomic, bug_on, u4
 from pagerace.machine.memory import frames
-from pagerace.mm.mm_types import Vma, folio, page_to_pfn, pfn_to_page
-from pagerace.mm.page_flags import folio_get, folio_mapped
+from pagerace.mm.mm_types import (
+    Vma,
+    folio,
+    folio_nr_pages,
+    folio_page,
+    page_to_pfn,
+    pfn_to_page,
+)
+from pagerace.mm.page_flags import folio_get, folio_mapped, folio_test_large
 
 
 def alloc_page() -> folio | None:
@@ -19,9 +26,27 @@ def alloc_page() -> folio | None:
 
 
 def free_unref_page(page: folio) -> None:
-    """free_unref_page(): the frame can be allocated again."""
+    """free_unref_page(), and free_unref_folios(): the frames can be allocated again."""
     free_pages_prepare(page)
+    if folio_test_large(page):
+        free_tail_pages(page)
     frames.free(frames[page_to_pfn(page)])
+
+
+def free_tail_pages(page: folio) -> None:
+    """The rest of a large folio; the pages are what they were before prep_compound_page()."""
+    for n in range(1, folio_nr_pages(page)):
+        tail = folio_page(page, n)
+        tail.compound_head = None
+        frames.free(frames[page_to_pfn(tail)])
+    page.order = 0
+
+
+def prep_compound_page(page: folio, order: u4) -> None:
+    """prep_compound_page(): it and those behind it are one folio; alone, in the set-up."""
+    page.order = order
+    for n in range(1, folio_nr_pages(page)):
+        folio_page(page, n).compound_head = page
 
 
 def free_pages_prepare(page: folio) -> None:

@@ -5,17 +5,20 @@
 from __future__ import annotations
 
 from pagerace.lang import READ_ONCE, atomic
-from pagerace.machine.memory import count_t
+from pagerace.machine.memory import Machine, count_t
+from pagerace.machine.pgtable import ptrs_per_pte
 from pagerace.mm.atomic import (
+    atomic_add,
     atomic_cmpxchg,
     atomic_dec_and_test,
     atomic_inc,
     atomic_inc_not_zero,
     atomic_read,
     atomic_set,
+    atomic_sub_and_test,
     count_atomic,
 )
-from pagerace.mm.mm_types import folio
+from pagerace.mm.mm_types import PageCache, folio, folio_nr_pages
 
 
 def folio_test_locked(folio: folio) -> bool:
@@ -31,6 +34,21 @@ def folio_test_dirty(folio: folio) -> bool:
 def folio_test_writeback(folio: folio) -> bool:
     """folio_test_writeback()."""
     return READ_ONCE(folio.PG_writeback)
+
+
+def folio_test_uptodate(folio: folio) -> bool:
+    """folio_test_uptodate(): has it been read?  See PageCache.read_later."""
+    return not PageCache.read_later or READ_ONCE(folio.PG_uptodate)
+
+
+def folio_test_large(folio: folio) -> bool:
+    """folio_test_large()."""
+    return PageCache.large and folio.order != 0
+
+
+def folio_test_pmd_mappable(folio: folio) -> bool:
+    """folio_test_pmd_mappable() of include/linux/huge_mm.h."""
+    return Machine.huge_pages and folio_nr_pages(folio) == ptrs_per_pte()
 
 
 def folio_test_clear_dirty(folio: folio) -> bool:
@@ -75,6 +93,16 @@ def folio_get(folio: folio) -> None:
 def folio_try_get(folio: folio) -> bool:
     """folio_try_get() of include/linux/page_ref.h: False if the page is being freed."""
     return atomic_inc_not_zero(folio._refcount)
+
+
+def folio_ref_add(folio: folio, nr: count_t) -> None:
+    """folio_ref_add() of include/linux/page_ref.h."""
+    atomic_add(nr, folio._refcount)
+
+
+def folio_ref_sub_and_test(folio: folio, nr: count_t) -> bool:
+    """folio_ref_sub_and_test() of include/linux/page_ref.h."""
+    return atomic_sub_and_test(nr, folio._refcount)
 
 
 def folio_put_testzero(folio: folio) -> bool:

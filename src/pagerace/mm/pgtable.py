@@ -16,9 +16,18 @@ from pagerace.machine.pgtable import (
     pte_write,
     pte_wrprotect,
     ptep_get,
+    ptrs_per_pte,
     set_pte,
 )
-from pagerace.machine.tables import PteTables, pmd_none, pmd_page_vaddr, pmdp_get
+from pagerace.machine.tables import (
+    PteTables,
+    pmd_none,
+    pmd_page_vaddr,
+    pmd_same,
+    pmdp_get,
+    pmdval_t,
+    set_pmd,
+)
 from pagerace.machine.walker import arm64
 from pagerace.mm import pgtable_arm64, pgtable_s390
 from pagerace.mm.atomic import count_atomic
@@ -26,7 +35,7 @@ from pagerace.mm.mm_types import mm_struct, pmd_ptdesc, pmd_t, vm_area_struct
 from pagerace.mm.pgtable_levels import find_pmd
 from pagerace.mm.pgtable_s390 import ptep_xchg_direct, ptep_xchg_lazy
 from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
-from pagerace.mm.tlb import flush_tlb_page
+from pagerace.mm.tlb import flush_tlb_mm_range, flush_tlb_page
 
 # All architectures of machine/arch.py have a ptep_set_wrprotect() of their own.
 HAVE_ARCH_PTEP_SET_WRPROTECT = True
@@ -147,3 +156,30 @@ def ptep_set_wrprotect(mm: mm_struct, address: ulong, ptep: pte_slot) -> None:
         count_atomic()
         with atomic():  # clear_bit(_PAGE_BIT_RW): one locked instruction
             ptep.value = pte_wrprotect(ptep.value)
+
+
+def set_pmd_at(mm: mm_struct, address: ulong, pmd: pmd_t, value: pmdval_t) -> None:
+    """set_pmd_at() of asm/pgtable.h: one store; PML held."""
+    set_pmd(pmd, value)
+
+
+def pmdp_huge_get_and_clear(mm: mm_struct, address: ulong, pmd: pmd_t) -> pmdval_t:
+    """pmdp_huge_get_and_clear() of asm/pgtable.h: one xchg."""
+    return native_ptep_get_and_clear(pmd.entry)
+
+
+def pmdp_huge_clear_flush(vma: vm_area_struct, address: ulong, pmd: pmd_t) -> pmdval_t:
+    """pmdp_huge_clear_flush() of mm/pgtable-generic.c: no CPU translates it any more."""
+    value = pmdp_huge_get_and_clear(vma.vm_mm, address, pmd)
+    flush_tlb_mm_range(vma.vm_mm, address, address + ptrs_per_pte())
+    return value
+
+
+def pmdp_set_access_flags(
+    vma: vm_area_struct, address: ulong, pmd: pmd_t, value: pmdval_t, dirty: bool
+) -> bool:
+    """pmdp_set_access_flags() of arch/x86/mm/pgtable.c: rights only grow, no flush."""
+    changed = not pmd_same(pmdp_get(pmd), value)
+    if changed and dirty:
+        set_pmd(pmd, value)
+    return changed

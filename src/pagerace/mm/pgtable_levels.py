@@ -109,6 +109,11 @@ def fill_entry(entry: pmd_t, number: int, index: int) -> None:
         set_pmd(entry, table_entry(pfn_t(below - len(upper_tables))))
 
 
+def HPAGE_PMD_NR() -> int:
+    """HPAGE_PMD_NR of include/linux/huge_mm.h: the pages of what a PMD entry maps."""
+    return ptrs_per_pte()
+
+
 def pmd_addr_end(address: ulong, end: ulong) -> ulong:
     """pmd_addr_end(): the end of what the PMD entry of an address covers, or ``end``."""
     if ptrs_per_pte() == Machine.pages:

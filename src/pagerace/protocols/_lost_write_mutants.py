@@ -7,13 +7,9 @@ from __future__ import annotations
 from pagerace.lang import drop, force, mutant, swap
 from pagerace.machine.pgtable import pte_wrprotect
 from pagerace.mm.fault import do_user_addr_fault
+from pagerace.mm.file_fault import do_shared_fault, fault_dirty_shared_page
 from pagerace.mm.filemap import filemap_fault, filemap_page_mkwrite
-from pagerace.mm.memory import (
-    do_shared_fault,
-    fault_dirty_shared_page,
-    wp_page_shared,
-    zap_pte_range,
-)
+from pagerace.mm.memory import wp_page_shared, zap_pte_range
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from pagerace.mm.mmu_gather import (
     tlb_flush_mmu_tlbonly,

@@ -18,7 +18,8 @@ What the search finds of each (T4-S2 does not hold where no flush is forced, by 
 from __future__ import annotations
 
 from pagerace.lang import HOLDS, drop, force, mutant, swap, violates
-from pagerace.mm.memory import finish_fault, zap_pte_range
+from pagerace.mm.file_fault import finish_fault
+from pagerace.mm.memory import zap_pte_range
 from pagerace.mm.mm_inline import FlushPending, Pending, pte_table_flush_end
 from pagerace.mm.mmap import unlink_file_vma, unmap_region
 from pagerace.mm.mmu_gather import (

@@ -13,11 +13,8 @@ from __future__ import annotations
 from pagerace.lang import agent, drop, force, mutant, protocol, swap, thread, violates
 from pagerace.machine.memory import Machine
 from pagerace.machine.tlb import set_dirty, tlb_evict, tlb_fill
-from pagerace.mm.memory import (
-    fault_dirty_shared_page,
-    finish_mkwrite_fault,
-    zap_pte_range,
-)
+from pagerace.mm.file_fault import fault_dirty_shared_page
+from pagerace.mm.memory import finish_mkwrite_fault, zap_pte_range
 from pagerace.mm.mmu_gather import (
     LATE_RMAP_UNLOCKED,
     RFC_DIRTY_IN_GATHER,

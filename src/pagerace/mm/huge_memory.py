@@ -1,0 +1,128 @@
+"""Huge pages of files: mm/huge_memory.c."""
+# pyright: strict, reportPrivateUsage=false, reportUnusedFunction=false
+# Names that begin with underscores are the kernel's.
+
+from __future__ import annotations
+
+from pagerace.lang import atomic, smp_store_release
+from pagerace.machine.memory import PAGE_SIZE, count_t, ulong
+from pagerace.machine.tables import pmd_dirty, pmd_pfn, pmd_t, pmd_trans_huge, pmdp_get
+from pagerace.mm.mm_types import (
+    address_space,
+    folio,
+    folio_nr_pages,
+    folio_page,
+    pfn_to_page,
+    vm_area_struct,
+)
+from pagerace.mm.mmu_gather import __tlb_remove_page, mmu_gather, tlb_remove_tlb_entry
+from pagerace.mm.page_flags import (
+    folio_ref_freeze,
+    folio_ref_unfreeze,
+    folio_test_uptodate,
+)
+from pagerace.mm.page_writeback import set_page_dirty
+from pagerace.mm.pagemap import filemap_get_folio, folio_lock, folio_unlock
+from pagerace.mm.pgtable import (
+    mm_find_pmd,
+    pmd_lock,
+    pmdp_huge_clear_flush,
+    pmdp_huge_get_and_clear,
+)
+from pagerace.mm.pgtable_levels import HPAGE_PMD_NR
+from pagerace.mm.rmap import page_remove_rmap
+from pagerace.mm.rwsem import down_read, up_read
+from pagerace.mm.spinlock import spin_unlock
+from pagerace.mm.swap import folio_put, put_page
+
+
+def zap_huge_pmd(tlb: mmu_gather, vma: vm_area_struct, pmd: pmd_t, addr: ulong) -> bool:
+    """zap_huge_pmd(), of a file: clear a PMD entry that maps a huge page.
+
+    False: it does not, any more (pmd_trans_huge_lock()).
+    """
+    ptl = pmd_lock(tlb.mm, pmd)
+    if not pmd_trans_huge(pmdp_get(pmd)):
+        spin_unlock(ptl)
+        return False
+    entry = pmdp_huge_get_and_clear(tlb.mm, addr, pmd)
+    tlb_remove_tlb_entry(tlb, addr)
+    tlb_remove_tlb_entry(tlb, addr + HPAGE_PMD_NR() - PAGE_SIZE)
+    page = pfn_to_page(pmd_pfn(entry))
+    if pmd_dirty(entry):
+        set_page_dirty(page)
+    page_remove_rmap(page, vma)
+    spin_unlock(ptl)
+    __tlb_remove_page(tlb, page, False, False)
+    return True
+
+
+def __split_huge_pmd(vma: vm_area_struct, pmd: pmd_t, haddr: ulong) -> None:
+    """__split_huge_pmd(), of a file: the entry goes, and faults bring what it mapped."""
+    ptl = pmd_lock(vma.vm_mm, pmd)
+    if pmd_trans_huge(pmdp_get(pmd)):
+        entry = pmdp_huge_clear_flush(vma, haddr, pmd)
+        page = pfn_to_page(pmd_pfn(entry))
+        if pmd_dirty(entry):
+            set_page_dirty(page)
+        page_remove_rmap(page, vma)
+        put_page(page)
+    spin_unlock(ptl)
+
+
+def unmap_folio(folio: folio, mapping: address_space) -> None:
+    """unmap_folio(): take a huge folio out of all page tables, where a PMD entry maps it.
+
+    Its pages that PTEs map are left alone here: then the split fails.
+    """
+    for vma in mapping.i_mmap:
+        if vma is not None:
+            haddr = vma.vm_start + folio.index - vma.vm_pgoff
+            pmd = mm_find_pmd(vma.vm_mm, haddr)
+            if pmd is not None:
+                __split_huge_pmd(vma, pmd, haddr)
+
+
+def split_huge_page(folio: folio) -> bool:
+    """split_huge_page() of a file: pages of their own; False if somebody has a reference.
+
+    The folio is locked, and the caller has a reference.
+    """
+    mapping = folio.mapping
+    if mapping is None:
+        return False
+    nr = folio_nr_pages(folio)
+    down_read(mapping.i_mmap_rwsem)
+    unmap_folio(folio, mapping)
+    split = folio_ref_freeze(folio, count_t(nr + 1))
+    if split:
+        __split_huge_page(folio, mapping, nr)
+    up_read(mapping.i_mmap_rwsem)
+    return split
+
+
+def __split_huge_page(head: folio, mapping: address_space, nr: ulong) -> None:
+    """__split_huge_page(): nobody can have a reference to any page of it meanwhile."""
+    for n in range(1, nr):
+        tail = folio_page(head, n)
+        with atomic():  # nobody else knows the tail yet
+            tail.compound_head = None
+            tail.mapping = mapping
+            tail.index = head.index + n
+            tail.PG_dirty = head.PG_dirty
+            tail.PG_uptodate = folio_test_uptodate(head)
+        folio_ref_unfreeze(tail, 1)
+        smp_store_release(mapping.i_pages[tail.index], tail)
+    head.order = 0
+    folio_ref_unfreeze(head, 2)
+
+
+def split_huge_pages_in_file(mapping: address_space) -> None:
+    """split_huge_pages_in_file(): what debugfs offers, of the folio of page 0."""
+    folio = filemap_get_folio(mapping, 0)
+    if folio is not None:
+        folio_lock(folio)
+        if folio.mapping is mapping and folio.order != 0:
+            split_huge_page(folio)
+        folio_unlock(folio)
+        folio_put(folio)
