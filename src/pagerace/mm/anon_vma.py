@@ -14,6 +14,7 @@ from pagerace.mm.maple_tree import mas_next, mas_prev
 from pagerace.mm.mm_types import (
     anon_vma_cachep,
     anon_vma_chain_cachep,
+    anon_vma_chain_t,
     anon_vma_t,
     vm_area_struct,
 )
@@ -129,20 +130,26 @@ def anon_vma_clone(dst: vm_area_struct, src: vm_area_struct) -> bool:
     """
     with atomic():
         cloned = True
+        reused: anon_vma_t | None = None
+        last: anon_vma_chain_t | None = None
         avc = src.anon_vma_chain
         while avc is not None:
             anon_vma = avc.anon_vma
             if not anon_vma_chain_link(dst, anon_vma):
                 cloned = False
                 break
-            if (
-                dst.anon_vma is None
-                and src.anon_vma is not None
-                and anon_vma.num_children < 2
-                and anon_vma.num_active_vmas == 0
-            ):
-                dst.anon_vma = anon_vma
+            # Linux walks from the oldest to the newest, and takes the first: here the last.
+            if anon_vma.num_children < 2 and anon_vma.num_active_vmas == 0:
+                reused = anon_vma
+            new = dst.anon_vma_chain
+            if last is not None and new is not None:
+                dst.anon_vma_chain = new.same_vma
+                new.same_vma = None
+                last.same_vma = new
+            last = new
             avc = avc.same_vma
+        if dst.anon_vma is None and src.anon_vma is not None:
+            dst.anon_vma = reused
         own = dst.anon_vma
         if own is not None:
             own.num_active_vmas += 1
@@ -172,8 +179,20 @@ def anon_vma_fork(vma: vm_area_struct, pvma: vm_area_struct) -> bool:
 
 
 def unlink_anon_vmas(vma: vm_area_struct) -> None:
-    """unlink_anon_vmas(): the VMA is in none any more, and what nobody is in is freed."""
+    """unlink_anon_vmas(): the VMA is in none any more, and what nobody is in is freed.
+
+    In two passes: a parent is looked at after its children, and freed after all.
+    """
     with atomic():
+        avc = vma.anon_vma_chain
+        while avc is not None:
+            anon_vma = avc.anon_vma
+            anon_vma_interval_tree_remove(avc)
+            if anon_vma.first is None:
+                parent = anon_vma.parent
+                if parent is not None:
+                    parent.num_children -= 1
+            avc = avc.same_vma
         own = vma.anon_vma
         if own is not None:
             own.num_active_vmas -= 1
@@ -181,20 +200,20 @@ def unlink_anon_vmas(vma: vm_area_struct) -> None:
         avc = vma.anon_vma_chain
         vma.anon_vma_chain = None
         while avc is not None:
-            anon_vma = avc.anon_vma
-            before = avc.prev
-            behind = avc.next
-            if before is None:
-                anon_vma.first = behind
-            else:
-                before.next = behind
-            if behind is not None:
-                behind.prev = before
-            if anon_vma.first is None:
-                parent = anon_vma.parent
-                if parent is not None:
-                    parent.num_children -= 1
-                anon_vma_cachep.free(anon_vma)
+            if avc.anon_vma.first is None:
+                anon_vma_cachep.free(avc.anon_vma)
             following = avc.same_vma
             anon_vma_chain_cachep.free(avc)
             avc = following
+
+
+def anon_vma_interval_tree_remove(avc: anon_vma_chain_t) -> None:
+    """anon_vma_interval_tree_remove(): the VMA's pages are not looked for there any more."""
+    before = avc.prev
+    behind = avc.next
+    if before is None:
+        avc.anon_vma.first = behind
+    else:
+        before.next = behind
+    if behind is not None:
+        behind.prev = before
