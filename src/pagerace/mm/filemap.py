@@ -8,6 +8,7 @@ from pagerace.lang import atomic, bug_on, cmpxchg, smp_store_release
 from pagerace.machine.memory import count_t, read_in, ulong
 from pagerace.mm.fault_around import should_fault_around
 from pagerace.mm.fs import i_size_read
+from pagerace.mm.lruvec import folio_add_lru
 from pagerace.mm.mm_types import (
     VM_FAULT_LOCKED,
     VM_FAULT_NOPAGE,
@@ -39,6 +40,7 @@ from pagerace.mm.pagemap import (
     folio_wait_writeback,
 )
 from pagerace.mm.swap import folio_put, folio_put_refs
+from pagerace.mm.workingset import workingset_refault
 
 
 def filemap_fault(vmf: vm_fault) -> vm_fault_t:
@@ -103,6 +105,8 @@ def add_what_was_read(mapping: address_space, index: ulong) -> folio | None:
         folio_put(folio)
         folio_put(folio)
         return None
+    workingset_refault(mapping, folio)
+    folio_add_lru(folio)
     return folio
 
 
@@ -123,6 +127,8 @@ def filemap_create_folio(mapping: address_space, index: ulong) -> folio | None:
             folio.PG_locked = False
         folio_put_refs(folio, 2)
         return None
+    workingset_refault(mapping, folio)
+    folio_add_lru(folio)
     read_in(index, page_to_pfn(folio))
     folio_end_read(folio)
     return folio

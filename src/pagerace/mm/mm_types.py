@@ -96,6 +96,12 @@ class PageCache(Config):
     large: bool = False
 
 
+class Reclaim(Config):
+    """``lists``: pages of files are on LRU lists, and go when there is little memory."""
+
+    lists: bool = False
+
+
 class folio(Struct):
     """struct page and struct folio.  Each flag changes by an atomic bit operation.
 
@@ -104,6 +110,7 @@ class folio(Struct):
     tells from one of a file by PAGE_MAPPING_ANON.  ``PG_anon_exclusive``: it is mapped once,
     and a write needs no copy.  ``order``: it has 2 to that power pages.  Those behind the
     first have only a ``compound_head``, and ``mapping`` and all else are the first's.
+    ``lru_next``, ``lru_prev`` and the last four flags: see mm/lruvec.py.
     """
 
     PG_locked: bool
@@ -118,6 +125,12 @@ class folio(Struct):
     index: ulong
     _refcount: atomic_t
     _mapcount: atomic_t
+    lru_next: folio | None = None
+    lru_prev: folio | None = None
+    PG_lru: bool
+    PG_active: bool
+    PG_referenced: bool
+    PG_workingset: bool
 
 
 class address_space(Struct):
@@ -130,6 +143,7 @@ class address_space(Struct):
     ``i_mmap_first`` and ``i_mmap_last`` at its ends.  ``i_mmaplock``: that of its xfs_inode.
     ``i_size``: how long the file is, in pages; see mm/fs.py.
     ``shmem``: of a file that is on no disk.  ``i_block``: where it is on the disk else.
+    ``shadows``: of pages that were evicted, see mm/workingset.py.
     ``f_count``, ``f_mode``: of its only struct file; each VMA is one of those who count.
     """
 
@@ -144,6 +158,7 @@ class address_space(Struct):
     shmem: bool
     f_count: u32
     f_mode: u2
+    shadows: Array[u32] = array(lambda: file_pages() if Reclaim.lists else 0)
 
 
 # The page caches of those that have no name in a protocol.

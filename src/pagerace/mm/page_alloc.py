@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pagerace.lang import atomic, bug_on, u4
 from pagerace.machine.memory import frames
+from pagerace.mm.lruvec import contig_page_data
 from pagerace.mm.mm_types import (
+    Reclaim,
     Vma,
     folio,
     folio_nr_pages,
@@ -20,6 +22,8 @@ def alloc_page() -> folio | None:
     frame = frames.alloc()
     if frame is None:
         return None
+    if Reclaim.lists:
+        contig_page_data.nr_free_pages -= 1
     page = pfn_to_page(frames.index(frame))
     folio_get(page)
     return page
@@ -28,6 +32,8 @@ def alloc_page() -> folio | None:
 def free_unref_page(page: folio) -> None:
     """free_unref_page(), and free_unref_folios(): the frames can be allocated again."""
     free_pages_prepare(page)
+    if Reclaim.lists:
+        contig_page_data.nr_free_pages += folio_nr_pages(page)
     if folio_test_large(page):
         free_tail_pages(page)
     frames.free(frames[page_to_pfn(page)])

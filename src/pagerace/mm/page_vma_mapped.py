@@ -5,6 +5,7 @@ from __future__ import annotations
 from pagerace.lang import Ref, Struct, per_thread, u1
 from pagerace.machine.memory import pfn_t, ulong
 from pagerace.machine.pgtable import pte_pfn, pte_present, pte_slot, ptep_get
+from pagerace.machine.tables import PteTables, pmd_present, pmdp_get
 from pagerace.mm.mm_inline import (
     FlushPending,
     Pending,
@@ -56,6 +57,8 @@ def map_pte(pvmw: page_vma_mapped_walk_t) -> bool:
     pmd = mm_find_pmd(pvmw.vma.vm_mm, pvmw.address)
     if pmd is None:
         return False
+    if PteTables.come_and_go and not pmd_present(pmdp_get(pmd)):
+        return False  # of page_vma_mapped_walk(): there is no table of PTEs
     pvmw.pte = pte_offset_map(pmd, pvmw.address)
     if not pvmw.flags & PVMW_SYNC:
         if not pte_present(ptep_get(pvmw.pte)):

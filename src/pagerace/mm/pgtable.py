@@ -8,6 +8,7 @@ from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.pgtable import (
     native_ptep_get_and_clear,
     pte_clear,
+    pte_mkold,
     pte_offset_kernel,
     pte_present,
     pte_same,
@@ -15,6 +16,7 @@ from pagerace.machine.pgtable import (
     pte_t,
     pte_write,
     pte_wrprotect,
+    pte_young,
     ptep_get,
     ptrs_per_pte,
     set_pte,
@@ -107,6 +109,23 @@ def ptep_get_and_clear_full(mm: mm_struct, address: ulong, ptep: pte_slot, full:
         pte_clear(ptep)
         return pte
     return ptep_get_and_clear(mm, address, ptep)
+
+
+def ptep_test_and_clear_young(vma: vm_area_struct, address: ulong, ptep: pte_slot) -> bool:
+    """ptep_test_and_clear_young() of arch/x86/mm/pgtable.c: one locked RMW, and no flush.
+
+    A TLB that has the entry goes on without looking at it, and sets no bit.
+    """
+    with atomic():
+        pte = ptep.value
+        if pte_young(pte):
+            ptep.value = pte_mkold(pte)
+    return pte_young(pte)
+
+
+def ptep_clear_flush_young(vma: vm_area_struct, address: ulong, ptep: pte_slot) -> bool:
+    """ptep_clear_flush_young() of arch/x86/mm/pgtable.c: without the flush."""
+    return ptep_test_and_clear_young(vma, address, ptep)
 
 
 def ptep_clear_flush(vma: vm_area_struct, address: ulong, ptep: pte_slot) -> pte_t:

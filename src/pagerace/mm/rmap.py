@@ -6,7 +6,7 @@ the VMAs of the file could find anything.
 
 from __future__ import annotations
 
-from pagerace.lang import Config
+from pagerace.lang import Config, Struct, per_thread
 from pagerace.machine.memory import nr_t, ulong
 from pagerace.machine.pgtable import (
     pte_dirty,
@@ -22,13 +22,15 @@ from pagerace.mm.mm_types import (
     page_folio,
     page_to_pfn,
     vm_area_struct,
+    vm_flags_t,
     vma_address,
 )
 from pagerace.mm.mman import VM_SHARED
 from pagerace.mm.page_flags import folio_mapped, folio_test_locked, mapcount_dec, mapcount_inc
 from pagerace.mm.page_vma_mapped import PVMW_SYNC, page_vma_mapped_walk, walks
-from pagerace.mm.pgtable import ptep_clear_flush
+from pagerace.mm.pgtable import ptep_clear_flush, ptep_clear_flush_young
 from pagerace.mm.rwsem import down_read, up_read
+from pagerace.mm.swap import folio_put
 
 
 class Mkclean(Config):
@@ -121,3 +123,79 @@ def page_mkclean_one(folio: folio, vma: vm_area_struct) -> nr_t:
         set_pte(pte, entry)
         cleaned += 1
     return cleaned
+
+
+class folio_referenced_arg(Struct):
+    """struct folio_referenced_arg: what a walk has found; ``vm_flags`` of who used the page."""
+
+    referenced: nr_t
+    vm_flags: vm_flags_t
+
+
+referenced_args = per_thread(folio_referenced_arg)
+
+
+def folio_referenced(folio: folio) -> nr_t:
+    """folio_referenced(): how many PTEs say that it was used; they say so no more."""
+    pra = referenced_args.current
+    pra.referenced = 0
+    pra.vm_flags = 0
+    mapping = folio.mapping
+    if mapping is None or not folio_mapped(folio):
+        return 0
+    down_read(mapping.i_mmap_rwsem)
+    vma = mapping.i_mmap_first
+    while vma is not None:
+        if maps_page(vma, folio.index):
+            folio_referenced_one(folio, vma)
+        vma = vma.shared_next
+    up_read(mapping.i_mmap_rwsem)
+    return pra.referenced
+
+
+def folio_referenced_one(folio: folio, vma: vm_area_struct) -> None:
+    """folio_referenced_one(): of the PTE by which one VMA maps it."""
+    pra = referenced_args.current
+    pvmw = walks.current
+    pvmw.pfn = page_to_pfn(folio)
+    pvmw.vma = vma
+    pvmw.address = vma_address(folio, vma)
+    pvmw.flags = 0
+    while page_vma_mapped_walk(pvmw):
+        if ptep_clear_flush_young(vma, pvmw.address, pvmw.pte):
+            pra.referenced += 1
+            pra.vm_flags |= vma.vm_flags
+
+
+def folio_referenced_by(flags: vm_flags_t) -> bool:
+    """Not the kernel's: had a VMA that used the page, in the walk before, such a flag?"""
+    return referenced_args.current.vm_flags & flags != 0
+
+
+def try_to_unmap(folio: folio) -> None:
+    """try_to_unmap(), of a page of a file: no PTE maps it any more."""
+    mapping = folio.mapping
+    if mapping is None:
+        return
+    down_read(mapping.i_mmap_rwsem)
+    vma = mapping.i_mmap_first
+    while vma is not None and folio_mapped(folio):
+        if maps_page(vma, folio.index):
+            try_to_unmap_one(folio, vma)
+        vma = vma.shared_next
+    up_read(mapping.i_mmap_rwsem)
+
+
+def try_to_unmap_one(folio: folio, vma: vm_area_struct) -> None:
+    """try_to_unmap_one(): with a flush of its own, where x86 can defer them."""
+    pvmw = walks.current
+    pvmw.pfn = page_to_pfn(folio)
+    pvmw.vma = vma
+    pvmw.address = vma_address(folio, vma)
+    pvmw.flags = 0
+    while page_vma_mapped_walk(pvmw):
+        pteval = ptep_clear_flush(vma, pvmw.address, pvmw.pte)
+        if pte_dirty(pteval):
+            folio.PG_dirty = True  # folio_mark_dirty(), which needs page-writeback.c
+        page_remove_rmap(folio, vma)
+        folio_put(folio)
