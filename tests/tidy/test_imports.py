@@ -39,6 +39,7 @@ TOP = {
     "api": {"__version__", "lang", "compiler", "search", "report", "known", "store"},
     "cli": {
         "__version__", "lang", "compiler.diagnostic", "api", "report", "store", "oracle", "cli",
+        "replay",
     },
 }
 LAYERS = AUTHORS | ENGINE | TOP

@@ -16,6 +16,7 @@ COMMANDS = {
     "mutants": "check that each mutant is killed, and by the property that it names",
     "show": "print an execution as a commit message, a comment, markdown or JSON",
     "reproduce": "run one interleaving again, from the schedule that a check printed",
+    "replay": "replay programs' memory traces on a machine of full size, and count",
     "list": "list the claims of a file, or of all built-in protocols",
     "points": "mark every place in the source where another CPU may run",
     "dump": "print a claim as flat IR, as Promela for Spin, or as LLVM",

@@ -55,7 +55,7 @@ class Terminal:
     def configure(self, *, quiet: bool = False, output: str | None = None) -> None:
         """Take the options of ``add_output``.  Raises UsageError if FILE cannot be."""
         self.quiet = quiet
-        if output and (problem := _cannot_write(output)):
+        if output and (problem := cannot_write(output)):
             raise UsageError(f"cannot write {output}: {problem}")
         self.path = output or ""
 
@@ -80,6 +80,10 @@ class Terminal:
         self.clear_line()
         with contextlib.suppress(OSError):  # there is nobody left to tell
             _write(sys.stderr, text)
+
+    def shows_progress(self) -> bool:
+        """Is there somebody to look at a progress line?"""
+        return not self.quiet and _is_terminal(sys.stderr)
 
     def progress(self, text: str, seconds: float) -> None:
         """Renew the progress line: on a terminal, and only if the wait is long."""
@@ -137,7 +141,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
-def _cannot_write(path: str) -> str:
+def cannot_write(path: str) -> str:
     """Why a file could not be written, as far as can be told before; "" if it could."""
     folder = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path):

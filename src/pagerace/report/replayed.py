@@ -95,16 +95,15 @@ def _plain(name: str, count: str) -> Row:
 
 
 _TWO = "{:,.2f}".format
-_faults, _walks, _locks = total("faults_"), total("walk_references_"), total("locks.")
+_walks, _locks = total("walk_references_"), total("locks.")
 
 # What a reader wants to know first.
 HEADLINES: Final = (
-    Row("faults", (), _faults),
+    _plain("faults", "faults"),
     _plain("  saved by fault-around", "fault_around_used"),
     _plain("  mapped around, never used", "fault_around_unused"),
     Row("    of those mapped around", ("fault_around_mapped", "fault_around_unused"),
-        lambda c: 100 * c["fault_around_unused"] / c["fault_around_mapped"],
-        "{:.1f} %".format),
+        lambda c: 100 * c["fault_around_unused"] / c["fault_around_mapped"], "{:.1f} %".format),
     _plain("TLB misses", "tlb_misses"),
     Row("  per 1,000 accesses", ("tlb_misses", "accesses"),
         lambda c: 1000 * c["tlb_misses"] / c["accesses"], _TWO),
@@ -113,32 +112,41 @@ HEADLINES: Final = (
         lambda c: _walks(c) / c["tlb_misses"], _TWO),
     Row("flushes", ("flushes_",), total("flushes_")),
     _plain("IPIs", "ipis_sent"),
-    Row("locks per fault", ("locks.",), lambda c: _locks(c) / _faults(c), _TWO),
-    Row("atomics per fault", ("atomics",), lambda c: c["atomics"] / _faults(c), _TWO),
+    Row("locks per fault", ("locks.", "faults"), lambda c: _locks(c) / c["faults"], _TWO),
+    Row("atomics per fault", ("atomics", "faults"), lambda c: c["atomics"] / c["faults"], _TWO),
 )  # fmt: skip
 
-# Then everything: a title, and how the counts below it are called.
-SECTIONS: Final = (
-    ("faults", ("faults_",)),
-    ("fault-around", ("fault_around_",)),
-    ("TLBs", ("tlb_",)),
-    ("walks", ("walk_", "accessed_", "dirty_")),
-    ("flushes", ("flushes_",)),
-    ("IPIs", ("ipis_",)),
-    ("locks", ("locks.", "atomics")),
-    ("system calls", ("calls_",)),
-    ("reclaim", ("reclaim_",)),
-    ("page tables", ("table_",)),
-    ("memory", ("frames_", "simulated_", "resident_")),
-    ("accesses", ("accesses", "touches", "instructions")),
-    ("others", ("",)),
-)
+# Then everything: a title, and how the names of the counts below it begin, in which words.
+Sections: TypeAlias = Sequence[tuple[str, dict[str, str]]]
+SECTIONS: Final[Sections] = (
+    ("faults", {"faults_": ""}),
+    ("fault-around", {"fault_around_": ""}),
+    ("TLBs", {"tlb_": ""}),
+    ("walks", {"walk_references_": "references, ", "walk_saved_": "saved, ",
+               "accessed_": "accessed ", "dirty_": "dirty "}),
+    ("flushes", {"flushes_": ""}),
+    ("IPIs", {"ipis_": ""}),
+    ("locks", {"locks.": "", "atomics": "atomics"}),
+    ("system calls", {"calls_": "", "calls.": ""}),
+    ("reclaim", {"reclaim_": ""}),
+    ("page tables", {"tables_allocated_": "allocated, ", "table_pages_": "pages, ",
+                     "table_": ""}),
+    ("memory", {"frames_": "frames ", "simulated_": "simulated", "resident_": "resident"}),
+    ("trace", {"touches": "pages touched", "instructions": "instructions", "loads": "loads",
+               "stores": "stores", "modifies": "modifies"}),
+    ("others", {"": ""}),
+)  # fmt: skip
 
 
-def text(replayed: Replayed) -> str:
-    """The table, with what was replayed above it, and the warnings below."""
+def text(replayed: Replayed, *, brief: bool = False, full: bool = False) -> str:
+    """The table, with what was replayed above it, and the warnings below.
+
+    ``brief``: its first lines only.  ``full``: also what is 0 everywhere.
+    """
     parts = [_heading(replayed)]
-    parts += ["\n".join(_table(columns)) for columns in _blocks(replayed.columns)]
+    sections = () if brief else SECTIONS
+    for columns in _blocks(replayed.columns):
+        parts.append("\n".join(_table(columns, sections, full)))
     words = [f"warning: {warning}" for warning in replayed.warnings]
     if replayed.ended:
         words.append(f"{replayed.ended}; the counts are of what came before")
@@ -165,7 +173,7 @@ def _blocks(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
         yield columns[first : first + room]
 
 
-def _table(columns: Sequence[Column]) -> list[str]:
+def _table(columns: Sequence[Column], sections: Sections, full: bool) -> list[str]:
     lines = [
         _line(name, [column.options.get(name, "") for column in columns])
         for name in dict.fromkeys(name for column in columns for name in column.options)
@@ -174,21 +182,27 @@ def _table(columns: Sequence[Column]) -> list[str]:
         lines = [_line(lines[0], ["change"], CELL_WIDTH), *lines[1:]]
     lines += ["", *_rows(HEADLINES, columns)]
     left = dict.fromkeys(name for column in columns for name in flat(column.counts))
-    for title, prefixes in SECTIONS:
-        names = [name for name in left if name.startswith(prefixes)]
-        for name in names:
-            del left[name]
-        rows = [_plain(f"  {_name(name, prefixes)}", name) for name in names]
+    for shown in ("faults", "accesses"):  # above
+        left.pop(shown, None)
+    for title, prefixes in sections:
+        rows: list[Row] = []
+        for prefix, words in prefixes.items():
+            names = [name for name in left if name.startswith(prefix)]
+            for name in names:
+                del left[name]
+            rows += [
+                _plain(f"  {_name(name, prefix, words)}", name) for name in names
+                if full or any(flat(column.counts).get(name) for column in columns)
+            ]  # fmt: skip
         if rows:
             lines += ["", title, *_rows(rows, columns)]
     return lines[1:] if not lines[0] else lines
 
 
-def _name(count: str, prefixes: tuple[str, ...]) -> str:
+def _name(count: str, prefix: str, words: str) -> str:
     """How a count is called below the title of its kind."""
-    if len(prefixes) == 1 or "." in count:
-        count = count.removeprefix(prefixes[0])
-    return count.removesuffix("_bytes").replace("_", " ")
+    rest = count.removeprefix(prefix).removesuffix("bytes").strip("_")
+    return (words + rest.replace("_", " ").replace(".", " ")).strip() or "bytes"
 
 
 def _rows(rows: Sequence[Row], columns: Sequence[Column]) -> list[str]:
