@@ -50,7 +50,7 @@ def machine(*configs: Config) -> Iterator[None]:
         pages=16, address_bits=6, frames=15, frame_bits=4, version_bits=32, cpus=1,
         levels=3, entries=2, tables=6, uppers=9, prot_none=True,
     )  # fmt: skip
-    kernel = (Mm(vmas=9, mms=3, files=3), Vma(flags=True), PteTables(come_and_go=True))
+    kernel = (Mm(vmas=15, mms=3, files=3), Vma(flags=True), PteTables(come_and_go=True))
     with fresh_machine(sizes, *kernel, *configs):
         syscalls.boot()
         assert syscalls.sys_process_create() == 0
@@ -58,7 +58,7 @@ def machine(*configs: Config) -> Iterator[None]:
 
 
 def mapped(process: int = 0) -> str:
-    """The mappings as /proc/PID/maps has them: ``2-6 rw-p 2``, then ``:file`` if any."""
+    """The mappings as /proc/PID/maps has them: ``2-6 rw-p``, ``2-6 rw-s 0:1`` of file 1."""
     lines: list[str] = []
     mm = mms[process]
     for slot in range(mm.map_count):
@@ -69,8 +69,8 @@ def mapped(process: int = 0) -> str:
             for letter, bit in (("r", VM_READ), ("w", VM_WRITE), ("x", VM_EXEC))
         )
         rights += "s" if vma.vm_flags & VM_SHARED else "p"
-        file = "" if vma.vm_file is None else f":{mappings.index(vma.vm_file)}"
-        lines.append(f"{vma.vm_start}-{vma.vm_end} {rights} {vma.vm_pgoff}{file}")
+        file = f" {vma.vm_pgoff}:{mappings.index(vma.vm_file)}" if vma.vm_file else ""
+        lines.append(f"{vma.vm_start}-{vma.vm_end} {rights}{file}")
     return ", ".join(lines)
 
 

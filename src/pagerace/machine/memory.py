@@ -30,6 +30,7 @@ class Machine(Config):
     ``frame_bits`` of a frame's, ``version_bits`` of a content, ``count_bits`` of the kernel's
     counters.  ``full_size``: nothing runs but one interleaving, over memory as large as a
     machine's; then what these do not size is wide enough for any machine.
+    ``blocks``: of the disk, if it has not only the pages of one file.
     ``prot_none``: an entry can be there for the kernel and not for the walker.
     """
 
@@ -50,6 +51,7 @@ class Machine(Config):
     count_bits: int = 3
     full_size: bool = False
     prot_none: bool = False
+    blocks: int | None = None
 
 
 # `unsigned long` of the kernel: a virtual address, counted in pages.  pfn_t: the number of
@@ -78,6 +80,11 @@ def file_pages() -> int:
     return Machine.pages if Machine.file_pages is None else Machine.file_pages
 
 
+def disk_blocks() -> int:
+    """Pages that there is room for on the disk; as a rule, one file's."""
+    return file_pages() if Machine.blocks is None else Machine.blocks
+
+
 class page_frame(Struct):
     """One page of physical memory."""
 
@@ -85,9 +92,9 @@ class page_frame(Struct):
 
 
 class block_device(Struct):
-    """A disk with one file on it: ``block[i]`` is page i of the file."""
+    """A disk: ``block[i]`` is page i of the file, where there is one file."""
 
-    block: Array[version_t] = array(lambda: file_pages())
+    block: Array[version_t] = array(lambda: disk_blocks())
 
 
 # Frame n is frames[n].  What is not allocated belongs to the page allocator: a load or
@@ -106,3 +113,10 @@ def write_out(pfn: pfn_t, block: ulong) -> None:
     """The disk reads a frame and has it, in a step: nothing else ever reads the disk."""
     with atomic():
         disk.block[block] = frames[pfn].content
+
+
+def forget_blocks(first: ulong, end: ulong) -> None:
+    """The disk has zeros, from block ``first`` to ``end`` - 1, where a file was."""
+    with atomic():
+        for block in range(first, end):
+            disk.block[block] = 0

@@ -24,6 +24,7 @@ from pagerace.machine.tables import PteTables
 from pagerace.mm.anon_vma import anon_vma_prepare
 from pagerace.mm.mm_types import (
     FAULT_FLAG_WRITE,
+    VM_FAULT_OOM,
     Vma,
     folio,
     linear_page_index,
@@ -77,15 +78,15 @@ def vmf_anon_prepare(vmf: vm_fault) -> bool:
 def do_anonymous_page(vmf: vm_fault) -> vm_fault_t:
     """do_anonymous_page(): the zero page, or a page of its own for a write."""
     if PteTables.come_and_go and pte_alloc(vmf.vma.vm_mm, vmf.pmd):
-        return 0  # VM_FAULT_OOM
+        return VM_FAULT_OOM
     page: folio | None = None
     entry = pte_mkyoung(pfn_pte(Anon.zero_pfn, False))
     if vmf.flags & FAULT_FLAG_WRITE != 0:
         if not vmf_anon_prepare(vmf):
-            return 0  # VM_FAULT_OOM
+            return VM_FAULT_OOM
         page = alloc_zeroed_user_highpage_movable()
         if page is None:
-            return 0  # VM_FAULT_OOM
+            return VM_FAULT_OOM
         entry = mk_anon_pte(page)
     ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
     vmf.pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, ptl)

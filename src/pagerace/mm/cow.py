@@ -22,6 +22,8 @@ from pagerace.mm.anon import (
     vmf_anon_prepare,
 )
 from pagerace.mm.mm_types import (
+    FAULT_FLAG_WRITE,
+    VM_FAULT_OOM,
     Vma,
     folio,
     page_to_pfn,
@@ -53,6 +55,21 @@ def vma_is_private(vma: vm_area_struct) -> bool:
 def is_cow_mapping(vma: vm_area_struct) -> bool:
     """is_cow_mapping() of include/linux/mm.h: a store to it brings a page of its own."""
     return vma.vm_flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE
+
+
+def is_cow_fault(vmf: vm_fault) -> bool:
+    """``is_cow`` of finish_fault(): a store to what is not shared."""
+    if not Vma.flags:
+        return False
+    return vmf.flags & FAULT_FLAG_WRITE != 0 and vmf.vma.vm_flags & VM_SHARED == 0
+
+
+def map_cow_page(vmf: vm_fault) -> None:
+    """set_pte_range() of the copy; PTL held.  It is the mapping's from here on."""
+    copy = vmf.cow_page
+    if copy is not None:
+        page_add_new_anon_rmap(copy, vmf.vma, vmf.address)
+        set_pte(vmf.pte, mk_anon_pte(copy))
 
 
 def do_wp_private(vmf: vm_fault) -> vm_fault_t:
@@ -105,7 +122,7 @@ def wp_page_copy(vmf: vm_fault, old: folio | None) -> vm_fault_t:
     if new is None:
         if old is not None:
             put_page(old)
-        return 0  # VM_FAULT_OOM
+        return VM_FAULT_OOM
     spin_lock(ptl)
     if pte_same(ptep_get(vmf.pte), vmf.orig_pte):
         ptep_clear_flush(vmf.vma, vmf.address, vmf.pte)

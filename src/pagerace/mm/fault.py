@@ -7,7 +7,14 @@ from pagerace.machine.memory import ulong
 from pagerace.machine.pgtable import pte_t
 from pagerace.machine.tlb import load, store
 from pagerace.mm.memory import handle_mm_fault
-from pagerace.mm.mm_types import FAULT_FLAG_WRITE, Vma, mm_struct, vm_area_struct, vm_fault
+from pagerace.mm.mm_types import (
+    FAULT_FLAG_WRITE,
+    VM_FAULT_OOM,
+    Vma,
+    mm_struct,
+    vm_area_struct,
+    vm_fault,
+)
 from pagerace.mm.mman import VM_ACCESS_FLAGS, VM_WRITE
 from pagerace.mm.mmap import find_vma
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
@@ -47,8 +54,10 @@ def do_user_addr_fault(mm: mm_struct, address: ulong, flags: u1) -> bool:
     vmf.vma = vma
     vmf.address = address
     vmf.flags = flags
-    handle_mm_fault(vmf)
+    ret = handle_mm_fault(vmf)
     mmap_read_unlock(mm)
+    if Vma.flags:
+        assert ret != VM_FAULT_OOM, "no memory is left, and there is no OOM killer"
     forget(vmf)
     return not vmf.sigbus
 

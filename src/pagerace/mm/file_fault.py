@@ -9,6 +9,8 @@ from pagerace.machine.memory import PAGE_SIZE, ulong
 from pagerace.machine.pgtable import pte_mkyoung, pte_none, pte_offset_kernel, ptep_get
 from pagerace.machine.tables import PteTables, pmd_trans_huge, pmdp_get
 from pagerace.mm.alloc_set_pte import alloc_set_pte
+from pagerace.mm.anon import vmf_anon_prepare
+from pagerace.mm.cow import copy_user_highpage, is_cow_fault, map_cow_page
 from pagerace.mm.fault_around import (
     FaultAround,
     Prefault,
@@ -33,6 +35,7 @@ from pagerace.mm.mm_types import (
     vm_fault_t,
 )
 from pagerace.mm.notes import note_flushed
+from pagerace.mm.page_alloc import alloc_page
 from pagerace.mm.page_flags import folio_test_large
 from pagerace.mm.page_writeback import set_page_dirty
 from pagerace.mm.pagemap import unlock_page
@@ -55,7 +58,10 @@ from pagerace.mm.tlb import flush_tlb_page
 
 def do_fault(vmf: vm_fault) -> vm_fault_t:
     """do_fault(): no PTE, file mapping; a table that was not needed is freed."""
-    ret = do_shared_fault(vmf) if is_write(vmf) else do_read_fault(vmf)
+    if is_cow_fault(vmf):
+        ret = do_cow_fault(vmf)
+    else:
+        ret = do_shared_fault(vmf) if is_write(vmf) else do_read_fault(vmf)
     if PteTables.come_and_go:
         table = vmf.prealloc_pte
         if table is not None:
@@ -150,6 +156,28 @@ def map_pages(vmf: vm_fault, start_pgoff: ulong, end_pgoff: ulong) -> vm_fault_t
         return filemap_map_pages(vmf, start_pgoff, end_pgoff)
 
 
+def do_cow_fault(vmf: vm_fault) -> vm_fault_t:
+    """do_cow_fault(): a store to a private mapping of a file maps a copy of the page."""
+    if not vmf_anon_prepare(vmf):
+        return VM_FAULT_OOM
+    copy = alloc_page()
+    if copy is None:
+        return VM_FAULT_OOM
+    vmf.cow_page = copy
+    ret = __do_fault(vmf)
+    if ret == VM_FAULT_LOCKED:
+        copy_user_highpage(copy, vmf.page)
+        ret = finish_fault(vmf)
+        unlock_page(vmf.page)
+        put_page(vmf.page)
+        if ret != 0:
+            put_page(copy)
+    else:
+        put_page(copy)
+    vmf.cow_page = None
+    return ret
+
+
 def do_shared_fault(vmf: vm_fault) -> vm_fault_t:
     """do_shared_fault(): bring the page, tell the file system, map it writable."""
     ret = __do_fault(vmf)
@@ -213,7 +241,10 @@ def finish_fault_v5_12(vmf: vm_fault) -> vm_fault_t:
         if FlushPending.fault and mm_tlb_flush_pending(vmf.vma.vm_mm):
             flush_tlb_page(vmf.vma, vmf.address)
             note_flushed(vmf.address, vmf.address + PAGE_SIZE)
-        do_set_pte(vmf, vmf.page, vmf.address)
+        if is_cow_fault(vmf):
+            map_cow_page(vmf)
+        else:
+            do_set_pte(vmf, vmf.page, vmf.address)
         ret = VM_FAULT_NOPAGE if FaultAround.ret_random and choose(2) == 1 else 0
     pte_unmap_unlock_of(vmf)
     return ret
@@ -224,7 +255,7 @@ def finish_pmd(vmf: vm_fault) -> vm_fault_t:
 
     VM_FAULT_FALLBACK: there is a table now, or somebody else has done something.
     """
-    if folio_test_large(page_folio(vmf.page)):
+    if not is_cow_fault(vmf) and folio_test_large(page_folio(vmf.page)):
         ret = do_set_pmd(vmf, vmf.page)
         if ret != VM_FAULT_FALLBACK:
             return ret

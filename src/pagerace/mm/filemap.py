@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 from pagerace.lang import atomic, bug_on, cmpxchg, smp_store_release
-from pagerace.machine.memory import count_t, read_in, ulong
+from pagerace.machine.memory import Machine, count_t, frames, pfn_t, read_in, ulong
 from pagerace.mm.fault_around import should_fault_around
 from pagerace.mm.fs import i_size_read
 from pagerace.mm.lruvec import folio_add_lru
 from pagerace.mm.mm_types import (
     VM_FAULT_LOCKED,
     VM_FAULT_NOPAGE,
+    VM_FAULT_OOM,
     PageCache,
+    Vma,
     address_space,
     file_of,
     folio,
@@ -59,7 +61,7 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
     if folio is None:
         folio = filemap_read_folio(mapping, index)
         if folio is None:
-            return 0
+            return VM_FAULT_OOM if Machine.full_size else 0
     folio_lock(folio)
     if folio.mapping is not mapping:
         folio_unlock(folio)
@@ -96,7 +98,7 @@ def add_what_was_read(mapping: address_space, index: ulong) -> folio | None:
     if folio is None:
         return None
     with atomic():  # nobody else knows the folio yet
-        read_in(index, page_to_pfn(folio))
+        read_page(mapping, index, page_to_pfn(folio))
         folio.mapping = mapping
         folio.index = index
         folio_get(folio)
@@ -105,8 +107,7 @@ def add_what_was_read(mapping: address_space, index: ulong) -> folio | None:
         folio_put(folio)
         folio_put(folio)
         return None
-    workingset_refault(mapping, folio)
-    folio_add_lru(folio)
+    add_to_lru(mapping, folio)
     return folio
 
 
@@ -127,11 +128,27 @@ def filemap_create_folio(mapping: address_space, index: ulong) -> folio | None:
             folio.PG_locked = False
         folio_put_refs(folio, 2)
         return None
-    workingset_refault(mapping, folio)
-    folio_add_lru(folio)
-    read_in(index, page_to_pfn(folio))
+    add_to_lru(mapping, folio)
+    read_page(mapping, index, page_to_pfn(folio))
     folio_end_read(folio)
     return folio
+
+
+def read_page(mapping: address_space, index: ulong, pfn: pfn_t) -> None:
+    """->read_folio(): from where the file is on the disk, if it is on one."""
+    if not Vma.flags:
+        read_in(index, pfn)
+    elif mapping.shmem:
+        frames[pfn].content = 0
+    else:
+        read_in(mapping.i_block + index, pfn)
+
+
+def add_to_lru(mapping: address_space, folio: folio) -> None:
+    """The end of filemap_add_folio().  What is on no disk stays, for there is no swap."""
+    if not (Vma.flags and mapping.shmem):
+        workingset_refault(mapping, folio)
+        folio_add_lru(folio)
 
 
 def folio_end_read(folio: folio) -> None:
@@ -155,15 +172,15 @@ def filemap_page_mkwrite(vmf: vm_fault) -> vm_fault_t:
     return VM_FAULT_LOCKED
 
 
-def file_write_and_wait_range(mapping: address_space) -> None:
+def file_write_and_wait_range(mapping: address_space, start: ulong, end: ulong) -> None:
     """file_write_and_wait_range(): write what is dirty, wait for what is being written."""
-    write_cache_pages(mapping)
-    __filemap_fdatawait_range(mapping)
+    write_cache_pages(mapping, start, end)
+    __filemap_fdatawait_range(mapping, start, end)
 
 
-def __filemap_fdatawait_range(mapping: address_space) -> None:
+def __filemap_fdatawait_range(mapping: address_space, start: ulong, end: ulong) -> None:
     """__filemap_fdatawait_range()."""
-    for index in range(len(mapping.i_pages)):
+    for index in range(start, end):
         folio = filemap_get_folio(mapping, index)
         if folio is not None:
             if folio_test_writeback(folio):

@@ -303,6 +303,7 @@ class vm_fault(Struct):
     ``pgoff``: the page of the file, where there is fault-around; else nobody asks twice.
     ``prealloc_pte``: a table at hand.  ``ptl``: the lock that is held, and ``table`` that in
     which ``pte`` points.  ``has_pte``: v5.10's ``vmf->pte`` is not NULL.
+    ``cow_page``: a copy of ``page`` to be, for a store to a private mapping of a file.
     ``sigbus``: VM_FAULT_SIGBUS, kept apart from where the rest of the result goes.
     """
 
@@ -319,6 +320,7 @@ class vm_fault(Struct):
     orig_pte: pte_t
     page: Ref[folio]
     sigbus: bool
+    cow_page: folio | None = None
 
 
 # One struct page for each frame.  It exists whether its frame is in use or not.

@@ -8,7 +8,7 @@ from pagerace.lang import Config
 from pagerace.machine.memory import PAGE_SIZE, ulong
 from pagerace.machine.pgtable import pte_dirty, pte_none, pte_present, ptep_get, set_pte
 from pagerace.mm.lockdep import LockClass
-from pagerace.mm.mm_types import mm_struct, pmd_t, vm_area_struct
+from pagerace.mm.mm_types import Vma, mm_struct, pmd_t, vm_area_struct
 from pagerace.mm.mmap import (
     copy_vma,
     detach_vma_to_be_unmapped,
@@ -17,7 +17,9 @@ from pagerace.mm.mmap import (
     unmap_region,
 )
 from pagerace.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
+from pagerace.mm.pgalloc import pmd_alloc_at, pte_alloc
 from pagerace.mm.pgtable import (
+    find_pte_table,
     mm_find_pmd,
     pte_lockptr,
     pte_offset_map,
@@ -25,6 +27,7 @@ from pagerace.mm.pgtable import (
     pte_unmap_unlock,
     ptep_get_and_clear,
 )
+from pagerace.mm.pgtable_levels import pmd_addr_end
 from pagerace.mm.spinlock import spin_lock_nested, spin_unlock_nested
 from pagerace.mm.tlb import flush_tlb_mm_range
 from pagerace.mm.vma import i_mmap_lock_write, i_mmap_unlock_write
@@ -85,6 +88,9 @@ def move_page_tables(
 ) -> None:
     """move_page_tables(), of what one PMD entry covers at either end."""
     mm = vma.vm_mm
+    if Vma.flags:
+        move_all_page_tables(vma, old_addr, new_addr, length, need_rmap_locks)
+        return
     old_pmd = mm_find_pmd(mm, old_addr)
     new_pmd = mm_find_pmd(mm, new_addr)
     if old_pmd is None or new_pmd is None:
@@ -96,6 +102,36 @@ def move_page_tables(
         drop_rmap_locks(vma)
     if need_flush:
         flush_tlb_mm_range(mm, old_addr, old_addr + length)
+
+
+def move_all_page_tables(
+    vma: vm_area_struct,
+    old_addr: ulong,
+    new_addr: ulong,
+    length: ulong,
+    need_rmap_locks: bool,
+) -> None:
+    """The loop of move_page_tables(); get_extent(): what one PMD entry covers at both ends."""
+    mm = vma.vm_mm
+    old_end = old_addr + length
+    new_end = new_addr + length
+    old = old_addr
+    new = new_addr
+    while old < old_end:
+        extent = min(pmd_addr_end(old, old_end) - old, pmd_addr_end(new, new_end) - new)
+        old_pmd = find_pte_table(mm, old)
+        if old_pmd is not None:
+            new_pmd = pmd_alloc_at(mm, new)
+            if new_pmd is None or pte_alloc(mm, new_pmd):
+                return
+            if need_rmap_locks:
+                take_rmap_locks(vma)
+            if move_ptes(mm, old_pmd, old, old + extent, new_pmd, new):
+                flush_tlb_mm_range(mm, old, old + extent)
+            if need_rmap_locks:
+                drop_rmap_locks(vma)
+        old += extent
+        new += extent
 
 
 def take_rmap_locks(vma: vm_area_struct) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pagerace.lang import atomic
-from pagerace.machine.memory import write_out
+from pagerace.machine.memory import ulong, write_out
 from pagerace.mm.bug import warned
-from pagerace.mm.mm_types import address_space, folio, page_folio, page_to_pfn
+from pagerace.mm.mm_types import Vma, address_space, folio, page_folio, page_to_pfn
 from pagerace.mm.page_flags import (
     folio_mapped,
     folio_test_clear_dirty,
@@ -74,9 +74,9 @@ def folio_clear_dirty_for_io(folio: folio) -> bool:
     return folio_test_clear_dirty(folio)
 
 
-def write_cache_pages(mapping: address_space) -> None:
-    """write_cache_pages() with WB_SYNC_ALL: write each dirty folio of a file."""
-    for index in range(len(mapping.i_pages)):
+def write_cache_pages(mapping: address_space, start: ulong, end: ulong) -> None:
+    """write_cache_pages() with WB_SYNC_ALL: write each dirty folio of a part of a file."""
+    for index in range(start, end):
         folio = filemap_get_folio(mapping, index)
         if folio is not None:
             if folio_test_dirty(folio):  # pagevec_lookup_range_tag(PAGECACHE_TAG_DIRTY)
@@ -100,6 +100,15 @@ def write_folio(mapping: address_space, folio: folio) -> bool:
     return True
 
 
+def block_of(folio: folio) -> ulong:
+    """->get_block(): where on the disk a page of a file is; the folio is under writeback."""
+    if Vma.flags:
+        mapping = folio.mapping
+        if mapping is not None:
+            return mapping.i_block + folio.index
+    return folio.index
+
+
 def writepage(folio: folio) -> None:
     """->writepage() of a file system on a disk that is done at once (drivers/block/brd.c).
 
@@ -107,5 +116,5 @@ def writepage(folio: folio) -> None:
     """
     folio_start_writeback(folio)
     folio_unlock(folio)
-    write_out(page_to_pfn(folio), folio.index)
+    write_out(page_to_pfn(folio), block_of(folio))
     folio_end_writeback(folio)

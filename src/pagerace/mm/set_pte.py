@@ -30,6 +30,7 @@ from pagerace.mm.fault_around import FaultAround, created_old, should_fault_arou
 from pagerace.mm.mm_types import (
     FAULT_FLAG_WRITE,
     VM_FAULT_FALLBACK,
+    Vma,
     folio,
     nth_page,
     page_folio,
@@ -121,7 +122,8 @@ def pte_unmap() -> None:
 
 def file_pte(vmf: vm_fault, page: folio, prefault: bool) -> pte_t:
     """mk_pte() and what follows it.  ``prefault``: it is not the page of the fault."""
-    entry = pfn_pte(page_to_pfn(page), False)
+    writable = Vma.flags and vmf.vma.vm_page_prot.writable
+    entry = pfn_pte(page_to_pfn(page), writable)
     if not created_old(prefault):
         entry = pte_mkyoung(entry)
     if is_write(vmf):

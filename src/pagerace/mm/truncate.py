@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagerace.machine.memory import ulong
+from pagerace.machine.memory import forget_blocks, ulong
 from pagerace.mm.filemap import filemap_remove_folio
 from pagerace.mm.fs import i_size_read, i_size_write
 from pagerace.mm.memory import zap_page_range_single
@@ -24,6 +24,8 @@ def truncate_setsize(mapping: address_space, newsize: ulong) -> None:
     i_size_write(mapping, newsize)
     if newsize < oldsize:
         truncate_pagecache(mapping, newsize, oldsize)
+        if Vma.flags and not mapping.shmem:
+            forget_blocks(mapping.i_block + newsize, mapping.i_block + oldsize)
 
 
 def truncate_pagecache(mapping: address_space, newsize: ulong, oldsize: ulong) -> None:
