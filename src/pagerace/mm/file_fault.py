@@ -24,6 +24,7 @@ from pagerace.mm.filemap_map import (
     xfs_filemap_fault,
     xfs_filemap_map_pages,
 )
+from pagerace.mm.highmem import mapped_table
 from pagerace.mm.mm_inline import FlushPending, mm_tlb_flush_pending
 from pagerace.mm.mm_types import (
     VM_FAULT_FALLBACK,
@@ -137,15 +138,21 @@ def fault_around_v5_10(
     if pmd_trans_huge(pmdp_get(vmf.pmd)):
         ret = VM_FAULT_NOPAGE
     elif vmf.has_pte:
-        vmf.pte = pte_offset_kernel(vmf.table, address)
-        entry = ptep_get(vmf.pte)
-        if not pte_none(entry):
-            ret = VM_FAULT_NOPAGE
-            if FaultAround.prefault is Prefault.FIXED_UP:
-                ptep_set_access_flags(vmf.vma, address, vmf.pte, pte_mkyoung(entry), False)
+        ret = look_at_slot(vmf, address)
         pte_unmap_unlock_of(vmf)
     vmf.has_pte = False
     return ret
+
+
+def look_at_slot(vmf: vm_fault, address: ulong) -> vm_fault_t:
+    """VM_FAULT_NOPAGE if the page of the fault is among those that were mapped."""
+    vmf.pte = pte_offset_kernel(mapped_table(vmf.table), address)
+    entry = ptep_get(vmf.pte)
+    if pte_none(entry):
+        return 0
+    if FaultAround.prefault is Prefault.FIXED_UP:
+        ptep_set_access_flags(vmf.vma, address, vmf.pte, pte_mkyoung(entry), False)
+    return VM_FAULT_NOPAGE
 
 
 def map_pages(vmf: vm_fault, start_pgoff: ulong, end_pgoff: ulong) -> vm_fault_t:

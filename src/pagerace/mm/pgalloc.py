@@ -76,10 +76,15 @@ def __pte_alloc_one(mm: mm_struct) -> page_table | None:
     table = page_tables.alloc()
     if table is not None:
         count_table(1)
-        with atomic():  # nobody else knows the table yet
-            for slot in table.pte:
-                slot.value = pte_t()
+        clear_page(table)
     return table
+
+
+def clear_page(table: page_table) -> None:
+    """clear_page() of asm/page.h, of a frame that becomes a table (__GFP_ZERO)."""
+    with atomic():  # nobody else knows the table yet
+        for slot in table.pte:
+            slot.value = pte_t()
 
 
 def pte_free(mm: mm_struct, table: page_table) -> None:

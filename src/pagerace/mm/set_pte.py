@@ -27,6 +27,7 @@ from pagerace.machine.tables import (
     pmdp_get,
 )
 from pagerace.mm.fault_around import FaultAround, created_old, should_fault_around
+from pagerace.mm.highmem import kmap_atomic, kunmap_atomic
 from pagerace.mm.mm_types import (
     FAULT_FLAG_WRITE,
     VM_FAULT_FALLBACK,
@@ -82,6 +83,7 @@ def pte_offset_map_lock_of(vmf: vm_fault, address: ulong) -> bool:
         vmf.pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, address, vmf.ptl)
         if should_fault_around():
             vmf.table = pmd_page_vaddr(pmdp_get(vmf.pmd))
+            kmap_atomic(vmf.table)
         return True
     else:
         return __pte_offset_map_lock(vmf, address)
@@ -112,6 +114,7 @@ def pte_unmap_unlock_of(vmf: vm_fault) -> None:
     """pte_unmap_unlock(vmf->pte, vmf->ptl)."""
     pte_unmap_unlock(vmf.pte, vmf.ptl)
     pte_unmap()
+    kunmap_atomic()
 
 
 def pte_unmap() -> None:
