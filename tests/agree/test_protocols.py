@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pagerace.cli.load import Target, built_in_names, targets_of
+from pagerace.cli.load import Target
 from pagerace.compiler.program import compile_protocol
 from tests.agree.walks import compare_walks
+from tests.built_ins import built_ins
 
 BENCH = Path(__file__).parents[2] / "bench" / "delayed_rmap.py"
 TARGETS = {
-    target.address: target
-    for target in targets_of([*built_in_names(), str(BENCH)], mutants=True)
+    target.address: target for target in built_ins(str(BENCH), mutants=True)
 }
 WALKS = 3
 STEPS = 60

@@ -16,13 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pagerace import search
-from pagerace.cli.load import Target, built_in_names, targets_of
+from pagerace.cli.load import Target
 from pagerace.compiler import promela
 from pagerace.compiler.ir import Program
 from pagerace.compiler.program import compile_protocol
 from pagerace.compiler.promela import steps, symbolic, terms
 from tests import generated, reference
 from tests.agree import spin
+from tests.built_ins import built_ins
 from tests.search import samples
 
 pytestmark = spin.needed
@@ -36,7 +37,7 @@ def _targets() -> dict[str, Target]:
     """The claims to compare.  Of a violated one only the verdict can be: Spin stops there."""
     found: dict[str, Target] = {}
     violated: set[str] = set()
-    for target in targets_of([*built_in_names(), str(BENCH)]):
+    for target in built_ins(str(BENCH)):
         protocol = target.protocol
         if protocol.file == str(BENCH) and not target.name.endswith("_S"):
             continue

@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 
 from pagerace import search
 from pagerace.api import check
-from pagerace.cli.load import built_in_names, targets_of
 from pagerace.compiler import interpreter
 from pagerace.compiler.interpreter import State
 from pagerace.compiler.ir import Process, Program
@@ -32,6 +31,7 @@ from pagerace.lang.protocol import Protocol
 from pagerace.report import races as words
 from pagerace.report.execution import Race
 from tests import generated
+from tests.built_ins import built_ins
 from tests.search import samples
 
 
@@ -303,7 +303,7 @@ PLAIN_IN_LINUX = {
 }
 
 
-@pytest.mark.parametrize("target", targets_of(built_in_names()), ids=lambda t: t.address)
+@pytest.mark.parametrize("target", built_ins(), ids=lambda t: t.address)
 def test_the_kernel_marks_what_races(target: object) -> None:
     """What mm/ reads and writes without a lock is marked where the kernel marks it."""
     summary = check(target.protocol, data_races=True, states_max=300_000)  # type: ignore

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagerace import search
-from pagerace.cli.load import Target, built_in_names, targets_of
+from pagerace.cli.load import Target
 from pagerace.compiler import independence, interpreter, reductions, stable, sums
 from pagerace.compiler.independence import Independence
 from pagerace.compiler.ir import BOOL, Code, Process, Program
@@ -22,6 +22,7 @@ from pagerace.search import checker, levels
 from tests import reference
 from tests.assembly import Assembly, family
 from tests.assembly import program as made
+from tests.built_ins import built_ins
 from tests.compiler.native.random_programs import programs
 from tests.search import samples
 from tests.search.lockers import random_program
@@ -343,7 +344,7 @@ def test_a_bound_on_depth_needs_all_steps() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", targets_of(built_in_names(), mutants=True), ids=lambda target: target.address
+    "target", built_ins(mutants=True), ids=lambda target: target.address
 )
 def test_every_protocol(target: Target) -> None:
     program = compile_protocol(target.protocol, target.name)
