@@ -80,7 +80,7 @@ def of_reclaim(kernel: Running) -> dict[str, int]:
 
 # As /proc/vmstat and perf would call them; the others keep their names.
 FAULTS = {
-    "faults_major": "faults_major",
+    "major_faults": "faults_major",
     "faults_anonymous": "faults_anonymous",
     "faults_zero_page": "faults_zero_page",
     "faults_read_file": "faults_read_file",

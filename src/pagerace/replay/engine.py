@@ -20,6 +20,7 @@ from pagerace.machine.memory import Machine
 from pagerace.machine.tables import PteTables
 from pagerace.machine.tlb_sets import Tlb
 from pagerace.mm import syscalls
+from pagerace.mm.fault_around import V5_10, V5_12, V6_6, V6_7, V6_18, V6_19, FaultAround
 from pagerace.mm.lruvec import Watermarks, contig_page_data, free_pages_in_the_beginning
 from pagerace.mm.mm_types import Mm, Reclaim, Vma, mappings
 from pagerace.mm.mmu_gather import MmuGather
@@ -28,7 +29,7 @@ from pagerace.replay.accesses import PAGE_SHIFT, Stop, progress
 from pagerace.replay.calls import MAP
 from pagerace.replay.events import Batch, Call, Event
 from pagerace.replay.events import Mapping as Mapped
-from pagerace.replay.options import Option, option
+from pagerace.replay.options import Option, choice, option
 
 PAGE = 1 << PAGE_SHIFT
 FRAMES = 1 << 24  # where no memory is given: 64 GiB
@@ -54,7 +55,18 @@ _TLB = {
 }
 _POWERS = tuple(1 << n for n in range(11))
 
+KERNELS = {
+    "v5.10": V5_10, "v5.12": V5_12, "v6.6": V6_6, "v6.7": V6_7, "v6.18": V6_18, "v6.19": V6_19,
+}  # fmt: skip
+KERNEL = "v5.12"
+
 OPTIONS: dict[str, Option] = {
+    "kernel": choice(FaultAround, "how faults of files are served", KERNELS, KERNEL),
+    "fault_around_bytes": option(
+        FaultAround, "fault_around_bytes", "how much of a file a read fault maps; 4096: a page",
+        tuple(4096 << n for n in range(10)), default=V5_12.fault_around_bytes,
+    ),
+    "prefault": option(FaultAround, "prefault", "which PTEs fault-around makes old"),
     "levels": option(Machine, "levels", "levels of page tables", (4, 5), default=4),
     **{
         name: option(Tlb, name, help, _POWERS if name.endswith("sets") else ())
@@ -93,6 +105,7 @@ def machine(memory: int | None = None, cpus: int = 1, levels: int = 4) -> list[C
         Vma(flags=True),
         Reclaim(lists=True),
         Watermarks(low=low, high=high),
+        KERNELS[KERNEL],
         Counting(on=True),
     ]  # fmt: skip
 
@@ -361,8 +374,8 @@ def _no_memory(kernel: Running) -> str:
 
 def _with_options(config: Sequence[Config], options: Mapping[str, Any]) -> list[Config]:
     found = {type(item): item for item in config}
-    for name, value in options.items():
-        known = OPTIONS[name]
+    for name in sorted(options, key=lambda name: OPTIONS[name].field):  # "" is all of them
+        known, value = OPTIONS[name], options[name]
         base = found.get(known.config) or known.config()
-        found[known.config] = base.replace(**{known.field: value})
+        found[known.config] = base.replace(**{known.field: value}) if known.field else value
     return list(found.values())

@@ -12,7 +12,7 @@ from pagerace.lang.structures import Config
 
 @dataclass(frozen=True)
 class Option:
-    """One field of a Config.  ``values``: what may be given, in words."""
+    """One field of a Config, or with ``field`` "" all.  ``values``: what may be given."""
 
     config: type[Config]
     field: str
@@ -40,6 +40,13 @@ def option(
         )
     values = ", ".join(map(str, allowed)) if allowed else "a number"
     return Option(config, field, values, str(default), help, _number(allowed))
+
+
+def choice(
+    config: type[Config], help: str, members: Mapping[str, Config], default: str
+) -> Option:
+    """The option of a whole Config, of which some have names."""
+    return Option(config, "", ", ".join(members), default, help, _member(members))
 
 
 def _flag(text: str) -> bool:
