@@ -41,6 +41,7 @@ from pagerace.mm.pagemap import (
     folio_unlock,
     folio_wait_writeback,
 )
+from pagerace.mm.readahead import Readahead, mmap_miss_dec, mmap_miss_inc
 from pagerace.mm.swap import folio_put, folio_put_refs
 from pagerace.mm.workingset import workingset_refault
 
@@ -59,9 +60,13 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
         return 0
     folio = filemap_get_folio(mapping, index)
     if folio is None:
+        if Readahead.mmap:
+            do_sync_mmap_readahead(mapping, index)
         folio = filemap_read_folio(mapping, index)
         if folio is None:
             return VM_FAULT_OOM if Machine.full_size else 0
+    elif Readahead.mmap:
+        mmap_miss_dec(mapping)
     folio_lock(folio)
     if folio.mapping is not mapping:
         folio_unlock(folio)
@@ -78,6 +83,26 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
         return 0
     vmf.page = folio_file_page(folio, index)
     return VM_FAULT_LOCKED
+
+
+def do_sync_mmap_readahead(mapping: address_space, index: ulong) -> None:
+    """do_sync_mmap_readahead(): mmap read-around, ``ra_pages`` of which the page is the middle.
+
+    page_cache_ra_unbounded() skips what is there.  The page itself is the caller's.
+    """
+    if not mmap_miss_inc(mapping):
+        return
+    start: ulong = 0
+    if index > Readahead.ra_pages // 2:
+        start = index - Readahead.ra_pages // 2
+    end = min(start + Readahead.ra_pages, i_size_read(mapping))
+    while start < end:
+        if start != index and mapping.i_pages[start] is None:
+            folio = filemap_read_folio(mapping, start)
+            if folio is None:
+                return
+            folio_put(folio)
+        start += 1
 
 
 def filemap_read_folio(mapping: address_space, index: ulong) -> folio | None:

@@ -29,6 +29,7 @@ from pagerace.mm.pagemap import folio_unlock
 from pagerace.mm.pgalloc import pmd_install
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR
 from pagerace.mm.rcupdate import rcu_read_lock, rcu_read_unlock
+from pagerace.mm.readahead import Readahead, mmap_miss_dec
 from pagerace.mm.rwsem import down_read, up_read
 from pagerace.mm.set_pte import (
     do_set_pmd,
@@ -160,6 +161,8 @@ def map_by_ptes(
                 ret = VM_FAULT_NOPAGE
         elif filemap_map_order0_folio(vmf, folio, xas.xa_index, address):
             ret = VM_FAULT_NOPAGE
+        if Readahead.mmap:
+            mmap_miss_dec(mapping)
         following = next_map_page(xas, mapping, end_pgoff)
         if following is None:
             break

@@ -143,7 +143,8 @@ class address_space(Struct):
     ``i_mmap_first`` and ``i_mmap_last`` at its ends.  ``i_mmaplock``: that of its xfs_inode.
     ``i_size``: how long the file is, in pages; see mm/fs.py.
     ``shmem``: of a file that is on no disk.  ``i_block``: where it is on the disk else.
-    ``shadows``: of pages that were evicted, see mm/workingset.py.
+    ``shadows``: of pages that were evicted, see mm/workingset.py.  ``mmap_miss``: of the
+    file_ra_state, see mm/readahead.py.
     ``f_count``, ``f_mode``: of its only struct file; each VMA is one of those who count.
     """
 
@@ -158,6 +159,7 @@ class address_space(Struct):
     shmem: bool
     f_count: u32
     f_mode: u2
+    mmap_miss: u32
     shadows: Array[u32] = array(lambda: file_pages() if Reclaim.lists else 0)
 
 

@@ -24,6 +24,7 @@ from pagerace.mm.fault_around import V5_10, V5_12, V6_6, V6_7, V6_18, V6_19, Fau
 from pagerace.mm.lruvec import Watermarks, contig_page_data, free_pages_in_the_beginning
 from pagerace.mm.mm_types import Mm, Reclaim, Vma, mappings
 from pagerace.mm.mmu_gather import MmuGather
+from pagerace.mm.readahead import Readahead
 from pagerace.replay import accesses, counts
 from pagerace.replay.accesses import PAGE_SHIFT, Stop, progress
 from pagerace.replay.calls import MAP
@@ -66,6 +67,12 @@ OPTIONS: dict[str, Option] = {
         FaultAround, "fault_around_bytes", "how much of a file a read fault maps; 4096: a page",
         tuple(4096 << n for n in range(10)), default=V5_12.fault_around_bytes,
     ),
+    "readahead": option(
+        Readahead, "mmap", "a fault whose page is not there reads those around it", default=True
+    ),
+    "ra_pages": option(
+        Readahead, "ra_pages", "how many", tuple(1 << n for n in range(1, 11))
+    ),
     "prefault": option(FaultAround, "prefault", "which PTEs fault-around makes old"),
     "levels": option(Machine, "levels", "levels of page tables", (4, 5), default=4),
     **{
@@ -106,6 +113,7 @@ def machine(memory: int | None = None, cpus: int = 1, levels: int = 4) -> list[C
         Reclaim(lists=True),
         Watermarks(low=low, high=high),
         KERNELS[KERNEL],
+        Readahead(mmap=True),
         Counting(on=True),
     ]  # fmt: skip
 
