@@ -42,7 +42,8 @@ def small(frames: int = 120, cpus: int = 1) -> list[Config]:
     return [
         Machine(
             cpus=cpus, levels=4, entries=4, tables=60, uppers=60, pages=1 << 10, frames=frames,
-            full_size=True, address_bits=11, frame_bits=10, version_bits=0, count_bits=32,
+            blocks=1 << 13, full_size=True, address_bits=14, frame_bits=10, version_bits=0,
+            count_bits=32,
         ),
         PteTables(come_and_go=True), Mm(vmas=64, mms=8, files=8), Vma(flags=True),
         Reclaim(lists=True), Counting(on=True),

@@ -10,6 +10,7 @@ from pagerace.mm.memory import handle_mm_fault
 from pagerace.mm.mm_types import (
     FAULT_FLAG_WRITE,
     VM_FAULT_OOM,
+    Reclaim,
     Vma,
     mm_struct,
     vm_area_struct,
@@ -56,7 +57,7 @@ def do_user_addr_fault(mm: mm_struct, address: ulong, flags: u1) -> bool:
     vmf.flags = flags
     ret = handle_mm_fault(vmf)
     mmap_read_unlock(mm)
-    if Vma.flags:
+    if Vma.flags and not Reclaim.lists:
         assert ret != VM_FAULT_OOM, "no memory is left, and there is no OOM killer"
     forget(vmf)
     return not vmf.sigbus

@@ -102,7 +102,8 @@ def machine(memory: int | None = None, cpus: int = 1, levels: int = 4) -> list[C
     return [
         Machine(
             arch=Arch.X86_64, cpus=cpus, levels=levels, entries=512, tables=tables,
-            uppers=TABLES_MIN, pages=pages, file_pages=FILE_PAGES, frames=frames,
+            uppers=TABLES_MIN, pages=pages, file_pages=FILE_PAGES, blocks=FILE_PAGES * FILES,
+            frames=frames,
             huge_pages=True, full_size=True, address_bits=9 * levels + 1,
             frame_bits=max(frames, tables).bit_length() + 1, version_bits=0, count_bits=32,
         ),
