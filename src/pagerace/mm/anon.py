@@ -8,6 +8,7 @@ write fault brings a page.
 from __future__ import annotations
 
 from pagerace.lang import Config, atomic
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import frames, ulong
 from pagerace.machine.pgtable import (
     pfn_pte,
@@ -95,8 +96,15 @@ def do_anonymous_page(vmf: vm_fault) -> vm_fault_t:
             page_add_new_anon_rmap(page, vmf.vma, vmf.address)
         set_pte(vmf.pte, entry)
         pte_unmap_unlock(vmf.pte, ptl)
+        if Counting.on:
+            if page is None:
+                counters.faults_zero_page += 1
+            else:
+                counters.faults_anonymous += 1
     else:
         pte_unmap_unlock(vmf.pte, ptl)
+        if Counting.on:
+            counters.faults_gone += 1
         if page is not None:
             put_page(page)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pagerace.lang import atomic
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import frames
 from pagerace.machine.pgtable import (
     pte_mkdirty,
@@ -83,6 +84,8 @@ def do_wp_private(vmf: vm_fault) -> vm_fault_t:
     if PageAnon(page):
         if page.PG_anon_exclusive or wp_can_reuse_anon_folio(page):
             page.PG_anon_exclusive = True
+            if Counting.on:
+                counters.faults_reused += 1
             wp_page_reuse(vmf)
             return 0
     get_page(page)
@@ -125,6 +128,8 @@ def wp_page_copy(vmf: vm_fault, old: folio | None) -> vm_fault_t:
         return VM_FAULT_OOM
     spin_lock(ptl)
     if pte_same(ptep_get(vmf.pte), vmf.orig_pte):
+        if Counting.on:
+            counters.faults_cow += 1
         ptep_clear_flush(vmf.vma, vmf.address, vmf.pte)
         page_add_new_anon_rmap(new, vmf.vma, vmf.address)
         set_pte(vmf.pte, mk_anon_pte(new))
@@ -134,6 +139,8 @@ def wp_page_copy(vmf: vm_fault, old: folio | None) -> vm_fault_t:
         if old is not None:
             put_page(old)  # the mapping's
     else:
+        if Counting.on:
+            counters.faults_gone += 1
         pte_unmap_unlock(vmf.pte, ptl)
         put_page(new)
     if old is not None:

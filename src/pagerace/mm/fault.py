@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pagerace.lang import per_thread, u1
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import ulong
 from pagerace.machine.pgtable import pte_t
 from pagerace.machine.tlb import load, store
@@ -44,10 +45,14 @@ def user_load(mm: mm_struct, address: ulong) -> bool:
 
 def do_user_addr_fault(mm: mm_struct, address: ulong, flags: u1) -> bool:
     """do_user_addr_fault(): False if it ends in a signal."""
+    if Counting.on:
+        counters.faults += 1
     mmap_read_lock(mm)
     vma = find_vma(mm, address)
     if vma is None or bad_area(vma, address, flags):
         mmap_read_unlock(mm)
+        if Counting.on:
+            counters.faults_sigsegv += 1
         return False  # SIGSEGV
     vmf = faults.current
     if Vma.flags:
@@ -60,6 +65,8 @@ def do_user_addr_fault(mm: mm_struct, address: ulong, flags: u1) -> bool:
     if Vma.flags and not Reclaim.lists:
         assert ret != VM_FAULT_OOM, "no memory is left, and there is no OOM killer"
     forget(vmf)
+    if Counting.on and vmf.sigbus:
+        counters.faults_sigbus += 1
     return not vmf.sigbus
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pagerace.lang import choose
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import PAGE_SIZE, ulong
 from pagerace.machine.pgtable import pte_mkyoung, pte_none, pte_offset_kernel, ptep_get
 from pagerace.machine.tables import PteTables, pmd_trans_huge, pmdp_get
@@ -76,15 +77,29 @@ def do_read_fault(vmf: vm_fault) -> vm_fault_t:
     if should_fault_around():
         ret = do_fault_around(vmf)
         if ret != 0:
+            if Counting.on:
+                counters.faults_around += 1
             return ret
     ret = __do_fault(vmf)
     if ret != VM_FAULT_LOCKED:
         return ret
     ret = finish_fault(vmf)
+    if Counting.on:
+        count_file_fault(vmf, ret)
     unlock_page(vmf.page)
     if ret != 0:
         put_page(vmf.page)
     return ret
+
+
+def count_file_fault(vmf: vm_fault, ret: vm_fault_t) -> None:
+    """A fault that has come to finish_fault()."""
+    if ret != 0:
+        counters.faults_gone += 1
+    elif is_write(vmf):
+        counters.faults_write_shared += 1
+    else:
+        counters.faults_read_file += 1
 
 
 def do_fault_around(vmf: vm_fault) -> vm_fault_t:
@@ -196,6 +211,8 @@ def do_shared_fault(vmf: vm_fault) -> vm_fault_t:
         put_page(vmf.page)
         return ret
     ret = finish_fault(vmf)
+    if Counting.on:
+        count_file_fault(vmf, ret)
     if ret == VM_FAULT_NOPAGE:
         unlock_page(vmf.page)
         put_page(vmf.page)

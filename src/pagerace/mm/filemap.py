@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pagerace.lang import atomic, bug_on, cmpxchg, smp_store_release
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import Machine, count_t, frames, pfn_t, read_in, ulong
 from pagerace.mm.fault_around import should_fault_around
 from pagerace.mm.fs import i_size_read
@@ -60,6 +61,8 @@ def filemap_fault(vmf: vm_fault) -> vm_fault_t:
         return 0
     folio = filemap_get_folio(mapping, index)
     if folio is None:
+        if Counting.on and not mapping.shmem:
+            counters.faults_major += 1
         if Readahead.mmap:
             do_sync_mmap_readahead(mapping, index)
         folio = filemap_read_folio(mapping, index)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pagerace.lang import Struct, per_thread, u1
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import PAGE_SIZE, Machine, ulong
 from pagerace.machine.pgtable import (
     pte_dirty,
@@ -197,6 +198,8 @@ def zap_pte_range(
                 break
             page = vm_normal_page(vma, addr, ptent)
             ptent = ptep_get_and_clear_full(mm, addr, pte, tlb.fullmm)
+            if Counting.on and ptent.prefaulted:
+                counters.around_unused += 1
             tlb_remove_tlb_entry(tlb, addr)
             tlb_note_table(tlb, pmd)
             note_cleared(addr)
@@ -241,6 +244,8 @@ def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
     if PteTables.come_and_go:
         pmd = pmd_alloc_at(vmf.vma.vm_mm, vmf.address)
     if pmd is None:
+        if Counting.on:
+            counters.faults_no_memory += 1
         return VM_FAULT_OOM
     vmf.pmd = pmd
     if should_fault_around():
@@ -258,6 +263,8 @@ def huge_pmd_fault(vmf: vm_fault) -> vm_fault_t:
     wp_huge_pmd() of a file that has no ->huge_fault() splits it: PTEs come in its place.
     huge_pmd_set_accessed() makes it young.
     """
+    if Counting.on:
+        counters.faults_huge += 1
     vma = vmf.vma
     haddr = vmf.address - vmf.address % HPAGE_PMD_NR()
     entry = pmdp_get(vmf.pmd)
@@ -307,6 +314,8 @@ def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
             entry = pte_mkdirty(entry)
         ptep_set_access_flags(vmf.vma, vmf.address, vmf.pte, entry, is_write(vmf))
     pte_unmap_unlock_of(vmf)
+    if Counting.on:
+        counters.faults_gone += 1
     return 0
 
 
@@ -360,6 +369,10 @@ def finish_mkwrite_fault(vmf: vm_fault) -> vm_fault_t:
     pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, ptl)
     if not pte_same(ptep_get(pte), vmf.orig_pte):
         pte_unmap_unlock(pte, ptl)
+        if Counting.on:
+            counters.faults_gone += 1
         return VM_FAULT_NOPAGE
+    if Counting.on:
+        counters.faults_write_shared += 1
     wp_page_reuse(vmf)
     return 0

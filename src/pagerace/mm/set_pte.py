@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import ulong
 from pagerace.machine.pgtable import (
     pfn_pte,
@@ -141,8 +142,16 @@ def do_set_pte(vmf: vm_fault, page: folio, addr: ulong) -> None:
     codepaths") (in v5.12); the address came with commit 9d3af4b448a1.
     """
     entry = file_pte(vmf, page, addr != vmf.address)
+    if Counting.on and addr != vmf.address:
+        entry = note_prefaulted(entry)
     page_add_file_rmap(page, vmf.vma)
     set_pte(vmf.pte, entry)
+
+
+def note_prefaulted(entry: pte_t) -> pte_t:
+    """An entry beside that of the fault: whether it is ever used, the walker tells."""
+    counters.around_mapped += 1
+    return entry.replace(prefaulted=True)
 
 
 def set_pte_range(vmf: vm_fault, page: folio, nr: ulong, addr: ulong) -> None:
@@ -153,6 +162,8 @@ def set_pte_range(vmf: vm_fault, page: folio, nr: ulong, addr: ulong) -> None:
     prefault = not addr <= vmf.address < addr + nr
     for i in range(nr):
         entry = file_pte(vmf, nth_page(page, i), prefault)
+        if Counting.on and addr + i != vmf.address:
+            entry = note_prefaulted(entry)
         page_add_file_rmap(page, vmf.vma)
         set_pte(pte_offset_kernel(vmf.table, addr + i), entry)
 
