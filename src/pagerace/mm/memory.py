@@ -198,8 +198,6 @@ def zap_pte_range(
                 break
             page = vm_normal_page(vma, addr, ptent)
             ptent = ptep_get_and_clear_full(mm, addr, pte, tlb.fullmm)
-            if Counting.on and ptent.prefaulted:
-                counters.around_unused += 1
             tlb_remove_tlb_entry(tlb, addr)
             tlb_note_table(tlb, pmd)
             note_cleared(addr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pagerace.lang import atomic
 from pagerace.machine.arch import Arch
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.pgtable import (
     native_ptep_get_and_clear,
@@ -107,8 +108,11 @@ def ptep_get_and_clear_full(mm: mm_struct, address: ulong, ptep: pte_slot, full:
     if full:
         pte = ptep_get(ptep)
         pte_clear(ptep)
-        return pte
-    return ptep_get_and_clear(mm, address, ptep)
+    else:
+        pte = ptep_get_and_clear(mm, address, ptep)
+    if Counting.on and pte.prefaulted:
+        counters.around_unused += 1
+    return pte
 
 
 def ptep_test_and_clear_young(vma: vm_area_struct, address: ulong, ptep: pte_slot) -> bool:
