@@ -177,6 +177,25 @@ def test_so_many_objects_start_with_zeros() -> None:
     assert Running([look], [Many(count=9)]).call(look) == 1
 
 
+class Optional(Config):
+    limit: int | None = None
+
+
+def limit_of() -> u8:
+    return 7 if Optional.limit is None else u8(Optional.limit)
+
+
+def is_limited() -> bool:
+    return Optional.limit is not None
+
+
+@pytest.mark.parametrize("limit", [None, 5, 0])
+def test_a_parameter_can_be_a_number_or_none(limit: int | None) -> None:
+    kernel = Running([limit_of, is_limited], [Optional(limit=limit)])
+    assert kernel.call(limit_of) == (7 if limit is None else limit)
+    assert kernel.call(is_limited) == (limit is not None)
+
+
 def test_an_edit_of_a_mutant_is_made() -> None:
     edit = drop(samples.take_lock, samples.with_lock)
     kernel = Running([samples.take_lock, samples.take], edits=[edit])

@@ -135,6 +135,13 @@ def test_faults_of_a_file(kernel: Kernel) -> None:
     assert kernel.faults()["around_unused"] == 13
 
 
+def test_no_disk_is_waited_for_where_there_is_none(kernel: Kernel) -> None:
+    kernel.mmap(MAP_SHARED | MAP_ANONYMOUS)
+    assert kernel(store, 0, START)
+    found = kernel.faults()
+    assert (found["faults"], found["write_shared"], found.get("major")) == (1, 1, None)
+
+
 def test_locks_and_locked_instructions(kernel: Kernel) -> None:
     kernel.mmap(MAP_PRIVATE | MAP_ANONYMOUS)
     before = [kernel.running.get(counters, "locks", lock.value) for lock in LockClass]

@@ -286,6 +286,8 @@ class Operators(Builder):
         left = self.value(lhs)
         if isinstance(left, Place):
             left = self.load(lhs, left)  # the left side is read first
+        if isinstance(left, Literal) and isinstance(rhs, ast.Constant) and rhs.value is None:
+            return Const(int(name == "ne"), BOOL)  # a parameter that can be a number or None
         right = self.value(rhs)
         if isinstance(left, Literal) and isinstance(right, Literal):
             left = self.literal(node, left.value, Scalar(64, signed=True))
