@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from pagerace.cli.load import targets_of
 from tests.docs.documents import UPDATE, _replace, comparable, execute, sessions
 from tests.tidy.sources import ROOT
 
-DOCUMENTS = ["README.md", "docs/tutorial.md", "docs/kernel-python.md"]
+DOCUMENTS = [
+    "README.md", "docs/tutorial.md", "docs/kernel-python.md", "docs/fault-around.md"
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -56,3 +59,10 @@ def test_times_and_kernels_compare_equal() -> None:
     assert comparable("found 2026-11-21") == comparable("found 2027-01-02")
     assert comparable("Linux 6.18.1, x86_64, root") == comparable("Linux 6.1, x86_64, not root")
     assert comparable("2 passed in 1s") != comparable("3 passed in 1s")
+
+
+def test_claims_that_are_named_exist() -> None:
+    text = (ROOT / "docs" / "fault-around.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"t1_\w+::\w+(?:\[\w+\])?", text))
+    assert len(named) > 15
+    assert {target.address for target in targets_of(sorted(named))} == named
