@@ -14,8 +14,10 @@ from pagerace.machine.counters import Counting
 from pagerace.machine.memory import Machine
 from pagerace.machine.tables import PteTables
 from pagerace.machine.tlb_sets import Tlb
+from pagerace.mm.fault_around import V5_12, Prefault
 from pagerace.mm.lruvec import Watermarks
 from pagerace.mm.mm_types import Mm, Reclaim, Vma
+from pagerace.mm.readahead import Readahead
 from pagerace.replay import engine
 from pagerace.replay.calls import MAP, PROT
 from pagerace.replay.engine import NoMemory, Replay
@@ -136,6 +138,24 @@ def test_memory_is_taken_by_stores_and_given_back_by_munmap_and_exit() -> None:
     assert (counts["frames_used"], counts["calls_made"], counts["calls_differ"]) == (0, 2, 0)
 
 
+def test_memory_moves_and_is_dropped() -> None:
+    moved = Call(1, 1, "mremap", (16 * PAGE, 4 * PAGE, 6 * PAGE, 1, 0), 40 * PAGE, 1)
+    events = [anonymous(1, 16, 4), stores(16, 17), moved, loads(40, 41, 45), stores(40, 41)]
+    counts = both(events)
+    assert (counts["frames_used"], counts["faults_segv"], counts["calls_differ"]) == (2, 0, 0)
+    assert both([*events, loads(16)])["faults_segv"] == 1
+    dropped = call(1, "madvise", 40 * PAGE, 2 * PAGE, 4)
+    assert both([*events, dropped])["frames_used"] == 0
+    shrunk = Call(1, 1, "mremap", (40 * PAGE, 6 * PAGE, PAGE, 0, 0), 40 * PAGE, 1)
+    assert both([*events, shrunk])["frames_used"] == 1
+
+
+def test_what_cannot_be_done_is_counted() -> None:
+    assert both([call(1, "mprotect", 16 * PAGE, PAGE, READ_WRITE)])["calls_differ"] == 1
+    failed = call(1, "munmap", 16 * PAGE, 0, result=-22)
+    assert both([failed])["calls_made"] == 0
+
+
 def test_fork_copies_when_somebody_writes() -> None:
     events = [
         anonymous(1, 16, 4), stores(16, 17, 18), call(1, "fork", result=2),
@@ -217,6 +237,28 @@ def test_what_is_used_again_and_again_stays() -> None:
     assert counts["reclaim_evicted"] > 400
     assert counts["reclaim_activated"] >= 20
     assert counts["reclaim_refaults"] < 120
+
+
+def _refaults(prefault: Prefault) -> int:
+    """Some pages are used again and again; of the others, every eighth once."""
+    around = [V5_12.replace(prefault=prefault), Readahead(mmap=True, ra_pages=16)]
+    replay = Replay(config=[*small(), *around])
+    events: list[Event] = [
+        file(1, 100, 40, "hot", "MAP_SHARED"), file(1, 208, 800, "cold", "MAP_SHARED"),
+        anonymous(2, 16, 1),
+    ]  # fmt: skip
+    for turn, page in enumerate(range(211, 1003, 8)):
+        hot = 100 + turn % 4 * 10
+        events += [loads(*range(hot, hot + 10), page), loads(16, process=2)]
+    for event in events:
+        replay.feed(event)
+    found = replay.counts()["reclaim_refaults"]
+    assert isinstance(found, int)
+    return found
+
+
+def test_what_fault_around_maps_old_goes_before_what_is_used() -> None:
+    assert _refaults(Prefault.OLD) < 20 < 80 < _refaults(Prefault.YOUNG)
 
 
 def test_dirty_pages_are_written_before_they_go() -> None:

@@ -27,7 +27,7 @@ from pagerace.mm.mmu_gather import MmuGather
 from pagerace.mm.readahead import Readahead
 from pagerace.replay import accesses, counts
 from pagerace.replay.accesses import PAGE_SHIFT, Stop, progress
-from pagerace.replay.calls import MAP
+from pagerace.replay.calls import MAP, MREMAP
 from pagerace.replay.events import Batch, Call, Event
 from pagerace.replay.events import Mapping as Mapped
 from pagerace.replay.options import Option, choice, option
@@ -81,9 +81,15 @@ OPTIONS: dict[str, Option] = {
     },
 }
 
+# Of the flags of an mmap(), those that matter when it is known where it went.
+_KEPT = sum(
+    MAP[name] for name in ("MAP_SHARED", "MAP_PRIVATE", "MAP_NORESERVE", "MAP_POPULATE")
+)
+
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
     free_pages_in_the_beginning, syscalls.boot, syscalls.sys_process_create,
     syscalls.sys_file_create, syscalls.sys_mmap, syscalls.sys_munmap, syscalls.sys_mprotect,
+    syscalls.sys_mremap, syscalls.sys_madvise, syscalls.sys_msync,
     syscalls.sys_fork, syscalls.sys_exit, accesses.replay_records, accesses.switch_to,
     accesses.switch_away, accesses.make_room,
 )  # fmt: skip
@@ -276,7 +282,7 @@ class Replay:
     ) -> int:  # fmt: skip
         anonymous = flags & MAP["MAP_ANONYMOUS"] or not path
         pages = _pages(length)
-        kept = flags & (MAP["MAP_SHARED"] | MAP["MAP_PRIVATE"] | MAP["MAP_NORESERVE"])
+        kept = flags & _KEPT
         kept |= MAP["MAP_FIXED"] | (MAP["MAP_ANONYMOUS"] if anonymous else 0)
         file = -1 if anonymous else self._file(path, (offset >> PAGE_SHIFT) + pages)
         result = self.kernel.call(
@@ -310,6 +316,30 @@ class Replay:
         start, length, prot = call.arguments[:3]
         return self.kernel.call(
             syscalls.sys_mprotect, process, start >> PAGE_SHIFT, _pages(length), prot & 7
+        )
+
+    def _mremap(self, process: int, call: Call) -> int:
+        """To where it went in the trace."""
+        old, old_length, length, flags, _ = call.arguments[:5]
+        kept = flags & MREMAP["MREMAP_DONTUNMAP"]
+        if call.result != old:
+            kept |= MREMAP["MREMAP_MAYMOVE"] | MREMAP["MREMAP_FIXED"]
+        result = self.kernel.call(
+            syscalls.sys_mremap, process, old >> PAGE_SHIFT, _pages(old_length),
+            _pages(length), kept, call.result >> PAGE_SHIFT,
+        )  # fmt: skip
+        return int(result != call.result >> PAGE_SHIFT)
+
+    def _madvise(self, process: int, call: Call) -> int:
+        start, length, advice = call.arguments[:3]
+        return self.kernel.call(
+            syscalls.sys_madvise, process, start >> PAGE_SHIFT, _pages(length), advice
+        )
+
+    def _msync(self, process: int, call: Call) -> int:
+        start, length, flags = call.arguments[:3]
+        return self.kernel.call(
+            syscalls.sys_msync, process, start >> PAGE_SHIFT, _pages(length), flags
         )
 
     def _brk(self, process: int, call: Call) -> int:
@@ -368,6 +398,7 @@ class Replay:
 
 _CALLS: dict[str, Callable[[Replay, int, Call], int]] = {
     "mmap": Replay._mmap, "munmap": Replay._munmap, "mprotect": Replay._mprotect,
+    "mremap": Replay._mremap, "madvise": Replay._madvise, "msync": Replay._msync,
     "brk": Replay._brk, "fork": Replay._fork, "exit": Replay._exit,
 }  # fmt: skip
 
