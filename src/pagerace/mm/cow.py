@@ -44,6 +44,7 @@ from pagerace.mm.pgtable import (
     ptep_set_access_flags,
 )
 from pagerace.mm.rmap import page_remove_rmap
+from pagerace.mm.set_pte import pte_unmap
 from pagerace.mm.spinlock import spin_lock
 from pagerace.mm.swap import get_page, put_page
 
@@ -111,6 +112,7 @@ def wp_page_reuse(vmf: vm_fault) -> None:
     entry = pte_mkwrite(pte_mkdirty(entry))
     ptep_set_access_flags(vmf.vma, vmf.address, vmf.pte, entry, True)
     pte_unmap_unlock(vmf.pte, pte_lockptr(vmf.vma.vm_mm, vmf.pmd))
+    pte_unmap()
 
 
 def wp_page_copy(vmf: vm_fault, old: folio | None) -> vm_fault_t:
@@ -121,6 +123,7 @@ def wp_page_copy(vmf: vm_fault, old: folio | None) -> vm_fault_t:
     """
     ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
     pte_unmap_unlock(vmf.pte, ptl)
+    pte_unmap()
     new = alloc_copy(vmf, old)
     if new is None:
         if old is not None:

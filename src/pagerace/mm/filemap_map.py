@@ -139,7 +139,8 @@ def may_map_pmd(vmf: vm_fault, folio: folio) -> bool:
     """From v6.18 on: is nothing of the folio behind the end of the file?"""
     if not FaultAround.whole_folios:
         return True
-    return folio_next_index(folio) <= i_size_read(file_of(vmf.vma))
+    mapping = file_of(vmf.vma)
+    return mapping.shmem or folio_next_index(folio) < i_size_read(mapping)
 
 
 def map_by_ptes(

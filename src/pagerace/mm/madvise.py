@@ -64,7 +64,7 @@ from pagerace.mm.mmu_gather import (
     tlb_remove_tlb_entry,
 )
 from pagerace.mm.munmap import task_size
-from pagerace.mm.page_flags import folio_mapcount
+from pagerace.mm.page_flags import folio_mapcount, folio_test_dirty
 from pagerace.mm.pgtable import (
     find_pte_table,
     pte_lockptr,
@@ -247,7 +247,7 @@ def madvise_free_pte_range(
 ) -> None:
     """madvise_free_pte_range(): clean and old, so that a store is seen.
 
-    A page that others have, too, stays as it is.
+    A dirty page that others have, too, stays as it is.
     """
     ptl = pte_lockptr(tlb.mm, pmd)
     start_pte = pte_offset_map_lock(tlb.mm, pmd, start, ptl)
@@ -256,7 +256,7 @@ def madvise_free_pte_range(
         ptent = ptep_get(ptep)
         if pte_present(ptent) and not is_zero_pte(ptent):
             page = pfn_to_page(pte_pfn(ptent))
-            if folio_mapcount(page) == 1:
+            if folio_mapcount(page) == 1 or not folio_test_dirty(page):
                 page.PG_dirty = False
                 if pte_young(ptent) or pte_dirty(ptent):
                     ptent = ptep_get_and_clear_full(tlb.mm, addr, ptep, tlb.fullmm)

@@ -350,6 +350,7 @@ def wp_page_shared(vmf: vm_fault) -> vm_fault_t:
     """wp_page_shared(): the file system has to know before the page is written to."""
     get_page(vmf.page)
     pte_unmap_unlock(vmf.pte, pte_lockptr(vmf.vma.vm_mm, vmf.pmd))
+    pte_unmap()
     ret = do_page_mkwrite(vmf)
     if ret != VM_FAULT_NOPAGE:
         ret = finish_mkwrite_fault(vmf)
@@ -363,10 +364,13 @@ def wp_page_shared(vmf: vm_fault) -> vm_fault_t:
 
 def finish_mkwrite_fault(vmf: vm_fault) -> vm_fault_t:
     """finish_mkwrite_fault(): make the PTE writable unless it changed meanwhile."""
+    if FaultAround.tables_vanish:
+        rcu_read_lock()
     ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
     pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, ptl)
     if not pte_same(ptep_get(pte), vmf.orig_pte):
         pte_unmap_unlock(pte, ptl)
+        pte_unmap()
         if Counting.on:
             counters.faults_gone += 1
         return VM_FAULT_NOPAGE

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pagerace.lang import s64, u32
 from pagerace.machine.memory import ulong
-from pagerace.mm.errno import EACCES, EBADF, EEXIST, EINVAL, ENOMEM, EOVERFLOW
+from pagerace.mm.errno import EACCES, EBADF, EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW
 from pagerace.mm.maple_tree import mas_find, mas_find_slot, mas_prev, mas_store
 from pagerace.mm.memory import unmap_vmas
 from pagerace.mm.mm_types import (
@@ -25,6 +25,7 @@ from pagerace.mm.mm_types import (
 from pagerace.mm.mman import (
     FMODE_READ,
     FMODE_WRITE,
+    LEGACY_MAP_MASK,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -220,6 +221,8 @@ def do_mmap(
             return -EEXIST
     kind = flags & MAP_TYPE
     if file is not None:
+        if kind == MAP_SHARED_VALIDATE and flags & u32(~LEGACY_MAP_MASK) != 0:
+            return -EOPNOTSUPP
         error = file_may_be_mapped(file, prot, kind)
         if error != 0:
             return error

@@ -44,7 +44,7 @@ def do_msync(mm: mm_struct, start: ulong, len: ulong, flags: u32) -> s64:
             file = vma.vm_file
             first = start - vma.vm_start + vma.vm_pgoff
             behind = min(vma.vm_end, end) - vma.vm_start + vma.vm_pgoff
-            written = flags & MS_SYNC != 0 and vma.vm_flags & VM_SHARED != 0
+            written = flags & MS_SYNC != 0 and vma.vm_flags & VM_SHARED != 0 and start < end
             start = max(start, vma.vm_end)
             if written and file is not None and first < behind and error == 0:
                 get_file(file)

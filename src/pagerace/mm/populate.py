@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from pagerace.lang import per_thread, s64
 from pagerace.machine.memory import PAGE_SIZE, ulong
-from pagerace.machine.pgtable import pte_present, pte_t, pte_write, ptep_get
+from pagerace.machine.pgtable import (
+    pte_dirty,
+    pte_pfn,
+    pte_present,
+    pte_t,
+    pte_write,
+    ptep_get,
+)
+from pagerace.mm.anon import is_zero_pte
 from pagerace.mm.errno import EFAULT, EINVAL, ENOMEM
 from pagerace.mm.maple_tree import mas_find
 from pagerace.mm.memory import handle_mm_fault
 from pagerace.mm.mm_types import (
     FAULT_FLAG_WRITE,
     mm_struct,
+    pfn_to_page,
     vm_area_struct,
     vm_fault,
 )
 from pagerace.mm.mman import VM_ACCESS_FLAGS, VM_READ, VM_SHARED, VM_WRITE
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
+from pagerace.mm.page_flags import folio_test_dirty
+from pagerace.mm.page_writeback import folio_mark_dirty
 from pagerace.mm.pgtable import find_pte_table, pte_offset_map
 
 faults = per_thread(vm_fault)
@@ -82,7 +93,13 @@ def follow_page(mm: mm_struct, addr: ulong, write: bool) -> bool:
     if pmd is None:
         return False
     pte = ptep_get(pte_offset_map(pmd, addr))
-    return pte_present(pte) and (not write or pte_write(pte))
+    if not pte_present(pte) or (write and not pte_write(pte)):
+        return False
+    if write and not is_zero_pte(pte) and not pte_dirty(pte):  # FOLL_TOUCH
+        page = pfn_to_page(pte_pfn(pte))
+        if not folio_test_dirty(page):
+            folio_mark_dirty(page)
+    return True
 
 
 def faultin_page(vma: vm_area_struct, addr: ulong, write: bool) -> bool:

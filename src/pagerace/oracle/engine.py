@@ -13,7 +13,9 @@ from pagerace.machine.counters import Counting
 from pagerace.machine.memory import Machine
 from pagerace.machine.tables import PteTables
 from pagerace.mm import syscalls
+from pagerace.mm.fault_around import V6_18
 from pagerace.mm.mm_types import Mm, Vma
+from pagerace.mm.read_write import user_buffer
 from pagerace.oracle import driver
 from pagerace.oracle.program import WINDOW_START
 
@@ -22,13 +24,14 @@ from pagerace.oracle.program import WINDOW_START
 PTES = 512
 CONFIG: tuple[Config, ...] = (
     Machine(
-        levels=4, entries=PTES, pages=PTES**4, file_pages=512, frames=16_384, tables=512,
-        uppers=512, cpus=1, prot_none=True, full_size=True,
+        levels=4, entries=PTES, pages=PTES**4, file_pages=512, blocks=512 * 64,
+        frames=16_384, tables=512, uppers=512, cpus=1, prot_none=True, full_size=True,
         address_bits=40, frame_bits=32, version_bits=64, count_bits=32,
     ),
     Mm(vmas=1_024, mms=16, files=64),
     Vma(flags=True),
     PteTables(come_and_go=True),
+    V6_18,
     Counting(on=True),
 )  # fmt: skip
 NAMES = (
@@ -39,10 +42,19 @@ NAMES = (
 
 
 class Native:
-    """Machine code.  ``edits``: what is changed in mm/ first, as in a mutant."""
+    """Machine code.
 
-    def __init__(self, edits: Sequence[Edit] = (), config: Sequence[Config] = CONFIG) -> None:
-        here = [getattr(syscalls, name) for name in NAMES if hasattr(syscalls, name)]
+    ``edits``: what is changed in mm/ first, as in a mutant.  ``names``: the system calls that
+    it has; fewer are compiled sooner.
+    """
+
+    def __init__(
+        self,
+        edits: Sequence[Edit] = (),
+        config: Sequence[Config] = CONFIG,
+        names: Sequence[str] = NAMES,
+    ) -> None:
+        here = [getattr(syscalls, name) for name in names]
         drives = (
             driver.dump_areas, driver.dump_pages, driver.load_page, driver.store_page,
             driver.set_mode, driver.leave, driver.minor_faults,
@@ -64,7 +76,7 @@ class Native:
 
     def content_read(self) -> int:
         """What the last pread() read."""
-        return self.running.get(getattr(syscalls, "user_buffer"), "value")  # noqa: B009
+        return self.running.get(user_buffer, "value")
 
     def close(self) -> None:
         self.running.close()

@@ -1,5 +1,8 @@
 """Random programs, weighted towards what goes wrong: overlaps, splits, copies on write.
 
+A regular file never gets a hole: what reads one brings its neighbours too, as far as the
+kernel's readahead likes.  Memory files (memfd) have them.
+
 Every choice is one ``draw(n)``, a number from 0 to n - 1, so that the same generator runs
 from a seed and as a Hypothesis strategy (oracle/strategy.py).  A small draw is a simple
 choice, wherever one is simpler.
@@ -413,6 +416,8 @@ class Generator:
         file = self._file_number()
         size = self.files[file].pages if file < len(self.files) else 4
         pages = self.draw(size + 1) if self.draw(3) else size
+        if file < len(self.files) and self.files[file].kind == "file":
+            pages = min(pages, self.sizes[file])
         if file < len(self.files) and self.files[file].writable:
             self.sizes[file] = pages
         return Ftruncate(actor, file, pages)
@@ -421,6 +426,8 @@ class Generator:
         file = self._file_number()
         self.addend += 1
         index = self._index(file)
+        if file < len(self.files) and self.files[file].kind == "file":
+            index = min(index, self.sizes[file])
         if file < len(self.files) and self.files[file].writable:
             self.sizes[file] = max(self.sizes[file], index + 1)
         return Pwrite(actor, file, index, 5_000 + self.addend)

@@ -96,12 +96,7 @@ class Model:
 
     def sight(self) -> Sight:
         missing = {"faults": "mm/ does not count them", "fault-around": "not varied"}
-        unmade = {
-            kind.__name__.lower(): f"mm/ has no {name}()"
-            for kind, name in _SYSCALLS.items()
-            if not hasattr(syscalls, name)
-        }
-        return Sight(self._about, missing, unmade=unmade)
+        return Sight(self._about, missing)
 
     def run(self, program: Program) -> list[Observation]:
         self.engine.begin()
@@ -144,11 +139,10 @@ class _Run:
             made = self.system("sys_memfd_create", 0)
         else:
             made = self.system("sys_file_create", 0, FMODE_READ | FMODE_WRITE)
-        if hasattr(syscalls, "sys_pwrite"):
-            for index in range(file.pages):
-                self.system("sys_pwrite", made, index, first_content(number, index))
-            if file.kind == "file":
-                self.system("sys_fsync", made)
+        for index in range(file.pages):
+            self.system("sys_pwrite", made, index, first_content(number, index))
+        if file.kind == "file":
+            self.system("sys_fsync", made)
         if not file.writable:
             self.call_of(driver.set_mode, made, FMODE_READ)
         return made
@@ -297,14 +291,6 @@ def _range(name: str, *last: str) -> Callable[[_Run, Any], int]:
     return call
 
 
-_SYSCALLS: dict[type, str] = {
-    Mremap: "sys_mremap",
-    Madvise: "sys_madvise",
-    Msync: "sys_msync",
-    Ftruncate: "sys_ftruncate",
-    Pwrite: "sys_pwrite",
-    Pread: "sys_pread",
-}
 _CALLS: dict[type, Callable[[_Run, Any], int]] = {
     Mmap: _Run.mmap,
     Munmap: _range("sys_munmap"),
