@@ -28,6 +28,7 @@ from pagerace.lang.direct import ptr
 class Sizes(Config):
     pages: int = 4
     cpus: int = 2
+    limit: int | None = None
 
 
 class lock(Struct):
@@ -129,3 +130,8 @@ def follow(it: page | None) -> u64:
 
 def pick(number: u64) -> u64:
     return u64(choose(number))
+
+
+def limit() -> u64:
+    """A parameter that may be unset."""
+    return 100 if Sizes.limit is None else Sizes.limit

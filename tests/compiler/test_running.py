@@ -56,6 +56,13 @@ def test_reset_makes_memory_what_it_was(interpret: bool) -> None:
     assert [kernel.call(samples.take) for _ in range(5)] == [1, 2, 3, 4, 0]
 
 
+@pytest.mark.parametrize(("sizes", "expected"), [({}, 100), ({"limit": 7}, 7)])
+def test_a_parameter_may_be_unset(
+    sizes: dict[str, int], expected: int, interpret: bool
+) -> None:
+    assert running(interpret, samples.limit, **sizes).call(samples.limit) == expected
+
+
 def test_cells_of_globals_pools_and_arrays(interpret: bool) -> None:
     kernel = running(interpret)
     assert kernel.get(samples.lru, "level") == 7

@@ -18,7 +18,7 @@ PAGE_SIZE = 1
 
 class Machine(Config):
     """Sizes and rules.  ``pages``: virtual pages of an address space.  ``file_pages``: of
-    the longest file; 0: as many.
+    the longest file; None: as many.
 
     ``levels``: of page tables, 2 to 5; ``entries``: in each table above those of PTEs,
     which share the pages equally.  ``tables``, ``uppers``: how many tables of PTEs there is
@@ -43,7 +43,7 @@ class Machine(Config):
     paravirtual: bool = False
     cpus: int = 3
     pages: int = 1
-    file_pages: int = 0
+    file_pages: int | None = None
     frames: int = 1
     address_bits: int = 4
     frame_bits: int = 2
@@ -51,7 +51,7 @@ class Machine(Config):
     count_bits: int = 3
     full_size: bool = False
     prot_none: bool = False
-    blocks: int = 0
+    blocks: int | None = None
 
 
 # `unsigned long` of the kernel: a virtual address, counted in pages.  pfn_t: the number of
@@ -77,12 +77,12 @@ else:
 
 def file_pages() -> int:
     """Pages of the longest file that there may be."""
-    return Machine.pages if Machine.file_pages == 0 else Machine.file_pages
+    return Machine.pages if Machine.file_pages is None else Machine.file_pages
 
 
 def disk_blocks() -> int:
     """Pages that there is room for on the disk; as a rule, one file's."""
-    return file_pages() if Machine.blocks == 0 else Machine.blocks
+    return file_pages() if Machine.blocks is None else Machine.blocks
 
 
 class page_frame(Struct):
