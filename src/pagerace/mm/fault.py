@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pagerace.lang import per_thread, u1
 from pagerace.machine.counters import Counting, counters
-from pagerace.machine.memory import ulong
+from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.pgtable import pte_t
 from pagerace.machine.tlb import load, store
 from pagerace.mm.memory import handle_mm_fault
@@ -62,7 +62,7 @@ def do_user_addr_fault(mm: mm_struct, address: ulong, flags: u1) -> bool:
     vmf.flags = flags
     ret = handle_mm_fault(vmf)
     mmap_read_unlock(mm)
-    if Vma.flags and not Reclaim.lists:
+    if Machine.full_size and not Reclaim.lists:
         assert ret != VM_FAULT_OOM, "no memory is left, and there is no OOM killer"
     forget(vmf)
     if Counting.on and vmf.sigbus:

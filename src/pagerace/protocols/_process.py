@@ -16,24 +16,37 @@ from pagerace.mm.fault import user_store
 from pagerace.mm.fork import dup_mmap, mm_alloc
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.maple_tree import mas_store
-from pagerace.mm.mm_types import mm_struct, page_ptdesc, page_to_pfn
-from pagerace.mm.mman import PROT_READ, VM_ACCOUNT, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE
+from pagerace.mm.mm_types import address_space, mappings, mm_struct, page_ptdesc, page_to_pfn
+from pagerace.mm.mman import (
+    FMODE_READ,
+    FMODE_WRITE,
+    PROT_READ,
+    VM_ACCOUNT,
+    VM_MAYREAD,
+    VM_MAYWRITE,
+    VM_READ,
+    VM_WRITE,
+)
 from pagerace.mm.mprotect import do_mprotect_pkey
 from pagerace.mm.page_alloc import alloc_page
 from pagerace.mm.pgtable import mm_find_pmd, pte_offset_map
 from pagerace.mm.pgtable_levels import load_new_mm_cr3
+from pagerace.mm.read_write import do_ftruncate
+from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.spinlock import spin_lock_init
-from pagerace.mm.vma import vm_area_alloc, vma_set_page_prot
+from pagerace.mm.vma import __vma_link_file, vm_area_alloc, vma_set_page_prot
 
 
 class process(Struct):
     """``mm``: the process; ``child``: what fork() made of it, while it is made or later.
 
     ``returned``: the call has, and the page held ``content`` at that moment.
+    ``file``: what is mapped, if it is a file.
     """
 
     mm: mm_struct | None = None
     child: mm_struct | None = None
+    file: address_space | None = None
     returned: bool
     content: version_t
 
@@ -69,6 +82,34 @@ def setup() -> None:
         cpus[1].tlb[0] = tlb_entry(
             present=True, writable=True, dirty=True, pfn=page_to_pfn(page)
         )
+
+
+def setup_file() -> None:
+    """A file of one page, which is cached, in a private mapping that nobody has touched."""
+    alloc_page()  # the zero page
+    mm = mm_alloc()
+    add_page_table(mm)
+    file = mappings.alloc()
+    page = alloc_page()
+    this.mm = mm
+    this.file = file
+    if mm is not None and file is not None and page is not None:
+        init_rwsem(file.i_mmap_rwsem, LockClass.I_MMAP_RWSEM)
+        file.i_size = 1
+        file.f_mode = FMODE_READ | FMODE_WRITE
+        file.i_pages[0] = page
+        page.mapping = file
+        for cpu in range(Machine.cpus):
+            load_new_mm_cr3(cpu, mm)
+        mm.cpu_bitmap = 3
+        vma = vm_area_alloc(mm)
+        if vma is not None:
+            vma.vm_end = 1
+            vma.vm_flags = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_ACCOUNT
+            vma.vm_file = file
+            vma_set_page_prot(vma)
+            mas_store(mm, vma)
+            __vma_link_file(vma, file)
 
 
 def add_page_table(mm: mm_struct | None) -> None:
@@ -115,6 +156,14 @@ def protect() -> None:
         note_content(pte_pfn(pte_of(mm)))
 
 
+def truncate() -> None:
+    """Thread: ftruncate() to nothing."""
+    file = this.file
+    if file is not None:
+        do_ftruncate(file, 0)
+        this.returned = True
+
+
 def store() -> None:
     """Thread: two stores, or as many as there is no signal before."""
     mm = this.mm
@@ -136,6 +185,17 @@ def no_store_gets_through() -> bool:
     if not this.returned:
         return True
     return frames[pte_pfn(pte_of(this.mm))].content == this.content
+
+
+def nothing_behind_the_end() -> bool:
+    """Once ftruncate() has returned, nothing is mapped that was behind the new end."""
+    return not this.returned or not pte_of(this.mm).present
+
+
+def copied_while_it_is_cut() -> bool:
+    """Sometimes: the file has no page, and a private copy of its page is mapped."""
+    file = this.file
+    return file is not None and file.i_pages[0] is None and pte_of(this.mm).present
 
 
 def parent_has_copied() -> bool:

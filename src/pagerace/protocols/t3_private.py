@@ -8,24 +8,32 @@ comes when change_pte_range() is done with all, before mmap_lock is given up.
 
 from __future__ import annotations
 
-from pagerace.lang import agent, drop, force, mutant, protocol, thread
+from pagerace.lang import agent, drop, force, mutant, protocol, swap, thread
 from pagerace.machine.memory import Machine
 from pagerace.machine.tlb import tlb_evict, tlb_fill
 from pagerace.mm.cow import do_wp_private
+from pagerace.mm.file_fault import do_cow_fault, finish_fault
+from pagerace.mm.filemap import filemap_fault
 from pagerace.mm.fork import copy_present_pte, dup_mmap
 from pagerace.mm.mm_types import Mm, Vma
 from pagerace.mm.mmu_gather import tlb_finish_mmu
 from pagerace.mm.mprotect import change_pte_range, mprotect_range
+from pagerace.mm.pagemap import unlock_page
 from pagerace.mm.pgtable import ptep_set_wrprotect
 from pagerace.mm.tlb import flush_tlb_mm_range, sysvec_call_function
+from pagerace.mm.truncate import truncate_pagecache, unmap_mapping_range
 from pagerace.protocols._process import (
     child_sees_no_store,
+    copied_while_it_is_cut,
     fork,
     no_store_gets_through,
+    nothing_behind_the_end,
     parent_has_copied,
     protect,
     setup,
+    setup_file,
     store,
+    truncate,
 )
 
 HARDWARE = [
@@ -88,6 +96,33 @@ mprotect_beside_store = protocol(
                 True,
             ),
             killed_by=no_store_gets_through,
+        ),
+    },
+)
+
+truncate_beside_store = protocol(
+    title="ftruncate() leaves no private copy of a page that it has cut off",
+    kernel="mm/truncate.c: truncate_pagecache()",
+    threads=[thread(truncate, cpu=0), thread(store, cpu=1), *HARDWARE],
+    setup=setup_file,
+    always=[nothing_behind_the_end],
+    sometimes=[copied_while_it_is_cut],
+    config=[
+        Machine(cpus=2, pages=1, frames=4, tables=1, uppers=1),
+        Mm(vmas=2),
+        Vma(flags=True),
+    ],
+    mutants={
+        "unmapped_once": mutant(
+            drop(truncate_pagecache, unmap_mapping_range, which=1),
+            killed_by=nothing_behind_the_end,
+        ),
+        "length_not_looked_at": mutant(
+            force(filemap_fault, "index >= i_size_read(mapping)", False),
+            killed_by=nothing_behind_the_end,
+        ),
+        "unlocked_before_it_is_mapped": mutant(
+            swap(do_cow_fault, finish_fault, unlock_page), killed_by=nothing_behind_the_end
         ),
     },
 )
