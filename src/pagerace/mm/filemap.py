@@ -208,7 +208,7 @@ def file_write_and_wait_range(mapping: address_space, start: ulong, end: ulong) 
 
 def __filemap_fdatawait_range(mapping: address_space, start: ulong, end: ulong) -> None:
     """__filemap_fdatawait_range()."""
-    for index in range(start, end):
+    for index in range(start if Vma.flags else 0, end if Vma.flags else len(mapping.i_pages)):
         folio = filemap_get_folio(mapping, index)
         if folio is not None:
             if folio_test_writeback(folio):

@@ -75,8 +75,11 @@ def folio_clear_dirty_for_io(folio: folio) -> bool:
 
 
 def write_cache_pages(mapping: address_space, start: ulong, end: ulong) -> None:
-    """write_cache_pages() with WB_SYNC_ALL: write each dirty folio of a part of a file."""
-    for index in range(start, end):
+    """write_cache_pages() with WB_SYNC_ALL: write each dirty folio of a part of a file.
+
+    Without Vma.flags of all of it: a bound that is no parameter is no part of a state.
+    """
+    for index in range(start if Vma.flags else 0, end if Vma.flags else len(mapping.i_pages)):
         folio = filemap_get_folio(mapping, index)
         if folio is not None:
             if folio_test_dirty(folio):  # pagevec_lookup_range_tag(PAGECACHE_TAG_DIRTY)
