@@ -110,7 +110,7 @@ def _named(node: ast.stmt) -> list[tuple[str, tuple[int, int]]]:
 
 def _run(command: str, folder: Path) -> str:
     """The output of a command line, as in a pipe: plain ASCII and no colour."""
-    shell = "".join(
+    shell = f'python() {{ "{sys.executable}" "$@"; }}\n' + "".join(
         f'{name}() {{ "{sys.executable}" -m {name} "$@"; }}\n'
         for name in ("pagerace", "pytest")
     )
