@@ -7,13 +7,13 @@ from pagerace.lang.direct import ptr
 from pagerace.machine.counters import Counting
 from pagerace.machine.cpu import cpus
 from pagerace.machine.memory import Machine, frames, pfn_t, ulong
-from pagerace.machine.pgtable import pfn_pte, pte_clear, ptep_get, set_pte
+from pagerace.machine.pgtable import pfn_pte, pte_clear, pte_mkyoung, ptep_get, set_pte
 from pagerace.machine.tables import PteTables, pfn_pmd, pmd_clear, set_pmd
 from pagerace.machine.tlb import fetch, invlpg, load, store, tlb_flush_all
 from pagerace.mm.mm_types import mm_struct
 from pagerace.mm.mmu_gather import MmuGather, gathers, tlb_finish_mmu, tlb_gather_mmu
 from pagerace.mm.pgalloc import pgd_alloc, pmd_alloc_at, pte_alloc
-from pagerace.mm.pgtable import pte_offset_map
+from pagerace.mm.pgtable import pte_offset_map, ptep_get_and_clear
 from pagerace.mm.pgtable_free import free_pgd_range
 from pagerace.mm.pgtable_levels import init_page_table_locks
 from pagerace.mm.tlb import flush_tlb_mm_range, switch_mm
@@ -88,6 +88,22 @@ def prefault(address: ulong) -> None:
         set_pte(pte, ptep_get(pte).replace(prefaulted=True))
 
 
+def make_young(address: ulong) -> None:
+    """What a fault does where no hardware sets the accessed bit."""
+    pmd = pmd_alloc_at(mm, address)
+    if pmd is not None:
+        pte = pte_offset_map(pmd, address)
+        set_pte(pte, pte_mkyoung(ptep_get(pte)))
+
+
+def clear_and_flush(address: ulong) -> None:
+    """As the kernel takes a PTE away for good."""
+    pmd = pmd_alloc_at(mm, address)
+    if pmd is not None:
+        ptep_get_and_clear(mm, address, pte_offset_map(pmd, address))
+        flush_tlb_mm_range(mm, address, address + 1)
+
+
 def flush(start: ulong, end: ulong) -> None:
     """What follows a change of PTEs."""
     flush_tlb_mm_range(mm, start, end)
@@ -146,6 +162,7 @@ def read_many(pages: ptr[u64], count: u64) -> u64:
 
 
 FUNCTIONS = [
-    set_up, map_page, map_huge, unmap, unmap_huge, prefault, flush, run_here, run_other,
+    set_up, map_page, map_huge, unmap, unmap_huge, prefault, make_young,
+    clear_and_flush, flush, run_here, run_other,
     forget_page, forget_everything, read, write, execute, free_tables, read_many,
 ]  # fmt: skip

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pagerace.compiler.ir import Load, Store
 from pagerace.compiler.program import compile_protocol
 from pagerace.compiler.running import Running
+from pagerace.machine.arch import Arch
 from pagerace.machine.counters import counters
-from pagerace.machine.memory import frames
+from pagerace.machine.memory import Machine, frames
 from pagerace.machine.tlb_sets import Tlb
 from pagerace.protocols import t4_dontneed
 from tests.machine import full_size
@@ -35,8 +36,8 @@ FAR = 1 << 27  # pages that an entry of the top table covers
 class Kernel:
     """Calls by name; ``counted``: as machine/counters.py has it."""
 
-    def __init__(self, sizes: Tlb) -> None:
-        self.running = Running(full_size.FUNCTIONS, [*full_size.CONFIG, sizes])
+    def __init__(self, sizes: Tlb, machine: Machine = full_size.FULL_SIZE) -> None:
+        self.running = Running(full_size.FUNCTIONS, [*full_size.CONFIG, machine, sizes])
 
     def begin(self) -> None:
         self.running.reset()
@@ -264,6 +265,35 @@ def test_a_check_counts_nothing() -> None:
     }
     assert "pte_slot.value" in accessed
     assert not any(name.startswith("counters_t") for name in accessed)
+
+
+def test_five_levels_are_walked() -> None:
+    five = full_size.FULL_SIZE.replace(levels=5, pages=1 << 45)
+    kernel = Kernel(Tlb(), five)
+    kernel.begin()
+    for page in (0, 1, 1 << 36):
+        kernel(full_size.map_page, page, 7)
+        assert kernel(full_size.read, page)
+    loaded = [kernel.counted("walk_references", level) for level in range(1, 6)]
+    assert loaded == [3, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("arch", [Arch.ARM64_AFDBM, Arch.S390])
+def test_machines_that_interrupt_nobody_forget_too(arch: Arch) -> None:
+    """By broadcast, and by the instruction that takes the entry away."""
+    kernel = Kernel(Tlb(), full_size.FULL_SIZE.replace(arch=arch))
+    kernel.begin()
+    kernel(full_size.map_page, 0, 7)
+    kernel(full_size.make_young, 0)
+    for cpu in (0, 1):
+        kernel.running.processor = cpu
+        kernel(full_size.run_here)
+        assert kernel(full_size.read, 0)
+    kernel(full_size.clear_and_flush, 0)
+    for cpu in (0, 1):
+        kernel.running.processor = cpu
+        assert not kernel(full_size.read, 0)
+    assert kernel.counted("ipis_sent") == 0
 
 
 # -- beside the model -------------------------------------------------------------

@@ -29,7 +29,15 @@ from pagerace.machine.walker import arm64
 
 def ptrs_per_pte() -> int:
     """PTRS_PER_PTE: the pages that one table of PTEs translates."""
-    return Machine.pages // entries_to_the(Machine.levels - 1)
+    if Machine.levels == 2:
+        return Machine.pages // Machine.entries
+    if Machine.levels == 3:
+        return Machine.pages // Machine.entries // Machine.entries
+    if Machine.levels == 4:
+        return Machine.pages // Machine.entries // Machine.entries // Machine.entries
+    return (
+        Machine.pages // Machine.entries // Machine.entries // Machine.entries // Machine.entries
+    )
 
 
 def entries_to_the(power: int) -> int:

@@ -201,9 +201,17 @@ def index_at(level: int, address: ulong) -> ulong:
     return (address // pages_below(level)) % Machine.entries
 
 
-def pages_below(level: int) -> int:
+def pages_below(level: int) -> ulong:
     """PMD_SIZE and its like, in pages: what an entry in a table of this level covers."""
-    return Machine.pages // entries_to_the(Machine.levels + 1 - level)
+    if level == Machine.levels:
+        return Machine.pages // Machine.entries
+    if level == Machine.levels - 1:
+        return Machine.pages // Machine.entries // Machine.entries
+    if level == Machine.levels - 2:
+        return Machine.pages // Machine.entries // Machine.entries // Machine.entries
+    return (
+        Machine.pages // Machine.entries // Machine.entries // Machine.entries // Machine.entries
+    )
 
 
 def load_table_entry(entry: pmd_t) -> pmdval_t:

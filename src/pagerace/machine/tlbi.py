@@ -27,12 +27,16 @@ def tlbi_vale1is(address: ulong) -> None:
     it executes no user code before it has waited.  At full size no time passes between.
     """
     this_cpu = cpu_t(smp_processor_id())
-    with atomic():
-        for cpu in range(Machine.cpus):
-            if cpu == this_cpu or Machine.full_size:
-                invlpg(cpus[cpu], address)
-            elif has_tables(cpus[cpu]):
-                cpus[cpu].invalidate[pending_of(this_cpu, address)] = True
+    if Machine.full_size:
+        for other in cpus:
+            invlpg(other, address)
+    else:
+        with atomic():
+            for cpu in range(Machine.cpus):
+                if cpu == this_cpu:
+                    invlpg(cpus[cpu], address)
+                elif has_tables(cpus[cpu]):
+                    cpus[cpu].invalidate[pending_of(this_cpu, address)] = True
 
 
 def dsb_ishst() -> None:
@@ -42,13 +46,14 @@ def dsb_ishst() -> None:
 def dsb_ish() -> None:
     """DSB ISH: wait until all CPUs have forgotten what this one broadcast."""
     this_cpu = cpu_t(smp_processor_id())
-    with atomic():
-        done = True
-        for cpu in cpus:
-            for address in range(0 if Machine.full_size else Machine.pages):
-                if cpu.invalidate[pending_of(this_cpu, address)]:
-                    done = False
-        wait_until(done)
+    if not Machine.full_size:
+        with atomic():
+            done = True
+            for cpu in cpus:
+                for address in range(Machine.pages):
+                    if cpu.invalidate[pending_of(this_cpu, address)]:
+                        done = False
+            wait_until(done)
 
 
 def receive_tlbi() -> None:
