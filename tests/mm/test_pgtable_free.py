@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagerace.compiler.program import compile_protocol
@@ -71,6 +71,7 @@ def maps(draw: st.DrawFn) -> tuple[int, int, int, int, int, set[int]]:
     return levels, floor, start, end, ceiling, draw(st.sets(st.sampled_from(usable)))
 
 
+@settings(max_examples=60, deadline=None)
 @given(maps())
 def test_tables_go_that_nothing_outside_can_use(
     given: tuple[int, int, int, int, int, set[int]],

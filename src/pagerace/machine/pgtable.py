@@ -36,7 +36,9 @@ def ptrs_per_pte() -> int:
     if Machine.levels == 4:
         return Machine.pages // Machine.entries // Machine.entries // Machine.entries
     return (
-        Machine.pages // Machine.entries // Machine.entries // Machine.entries // Machine.entries
+        Machine.pages
+        // (Machine.entries * Machine.entries)
+        // (Machine.entries * Machine.entries)
     )
 
 

@@ -210,7 +210,9 @@ def pages_below(level: int) -> ulong:
     if level == Machine.levels - 2:
         return Machine.pages // Machine.entries // Machine.entries // Machine.entries
     return (
-        Machine.pages // Machine.entries // Machine.entries // Machine.entries // Machine.entries
+        Machine.pages
+        // (Machine.entries * Machine.entries)
+        // (Machine.entries * Machine.entries)
     )
 
 
