@@ -158,7 +158,10 @@ def test_what_is_not_there_is_said() -> None:
         kernel.get((samples.pages, 0), "data")
     with pytest.raises(IndexError, match="index 3 outside an array of 3"):
         kernel.get((samples.pages, 0), "data", 3)
+    kernel.call(samples.take)
+    assert kernel.bytes > 0
     kernel.close()
+    assert kernel.bytes == 0
     with pytest.raises(ValueError, match="closed"):
         kernel.call(samples.take)
 

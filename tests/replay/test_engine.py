@@ -39,11 +39,11 @@ READ_WRITE = PROT["PROT_READ"] | PROT["PROT_WRITE"]
 ANONYMOUS = MAP["MAP_PRIVATE"] | MAP["MAP_ANONYMOUS"]
 
 
-def small(frames: int = 120, cpus: int = 1) -> list[Config]:
+def small(frames: int = 120) -> list[Config]:
     """A machine that the interpreter can run."""
     return [
         Machine(
-            cpus=cpus, levels=4, entries=4, tables=60, uppers=60, pages=1 << 10, frames=frames,
+            cpus=2, levels=4, entries=4, tables=60, uppers=60, pages=1 << 10, frames=frames,
             blocks=1 << 13, full_size=True, address_bits=14, frame_bits=10, version_bits=0,
             count_bits=32,
         ),
@@ -80,7 +80,7 @@ def one_kernel_for_each_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def made(functions: Any, config: Sequence[Config], *, interpret: bool) -> Running:
         key = repr(config), interpret
         if key not in _kernels:
-            _kernels[key] = Running(functions, config, interpret=interpret)
+            _kernels[key] = Running(functions, config, interpret=interpret, hurry=True)
         _kernels[key].reset()
         return _kernels[key]
 
@@ -88,7 +88,7 @@ def one_kernel_for_each_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(events: Sequence[Event], *, interpret: bool = False, **others: Any) -> dict[str, Any]:
-    config = small(others.pop("frames", 120), others.get("cpus", 1))
+    config = small(others.pop("frames", 120))
     replay = Replay(config=config, interpret=interpret, **others)
     for event in events:
         replay.feed(event)
@@ -203,6 +203,16 @@ def test_what_is_asked_for_is_mapped_first() -> None:
     assert (counts["accesses"], counts["faults_segv"]) == (4, 2)
 
 
+def test_a_thread_on_another_cpu_forgets_what_is_unmapped() -> None:
+    events = [
+        anonymous(1, 16, 4), stores(16, 17), loads(16, 17, thread=2),
+        call(1, "munmap", 16 * PAGE, PAGE), loads(16, 17, thread=2),
+    ]  # fmt: skip
+    counts = both(events, cpus=2)
+    assert (counts["ipis_sent"], counts["ipis_handled"], counts["faults_segv"]) == (1, 1, 1)
+    assert both(events, cpus=1)["ipis_sent"] == 0
+
+
 def test_a_right_that_is_missing_is_a_signal() -> None:
     events = [
         anonymous(1, 16, 4), stores(16),
@@ -304,6 +314,7 @@ def test_random_processes() -> None:
         elif what == 6:
             length = choice.randrange(1, 4) * PAGE
             events.append(call(process, "mprotect", start * PAGE, length, choice.randrange(4)))
-    counts = both([*events, *(call(process, "exit") for process in alive)])
+    counts = both([*events, *(call(process, "exit") for process in alive)], cpus=2)
+    assert counts["ipis_sent"] > 5
     assert counts["accesses"] > 200
     assert counts["faults_segv"] > 20

@@ -42,6 +42,7 @@ class Running:
     """Functions of the kernel, ready to be called, and the memory that they work on.
 
     ``interpret``: the interpreter runs them, over the same memory; for small machines.
+    ``hurry``: compile in a third of the time, for what then runs only for a moment.
     Raises CompileError, and NativeUnavailable where nothing native can run.
     """
 
@@ -52,6 +53,7 @@ class Running:
         *,
         interpret: bool = False,
         edits: Sequence[Edit] = (),
+        hurry: bool = False,
     ) -> None:
         self.config = tuple(config)
         with bound(*config):
@@ -70,7 +72,7 @@ class Running:
             ]
             self._engine = _Interpreted(whole, views)
         else:
-            self._engine = _Native(whole, entries, self._address)
+            self._engine = _Native(whole, entries, self._address, hurry)
         self._begin()
         self._calls: dict[Function, Callable[..., int]] = {}
 
@@ -89,6 +91,8 @@ class Running:
     def close(self) -> None:
         """Give the memory back.  Views that ``cells`` gave must not be used any more."""
         self._calls.clear()
+        if hasattr(self._region, "madvise"):
+            self._region.madvise(mmap.MADV_DONTNEED)
         self._engine = _Closed()  # pyright: ignore[reportAttributeAccessIssue]
 
     # -- calls ------------------------------------------------------------------
@@ -276,10 +280,10 @@ class _Closed:
 class _Native:
     """Machine code."""
 
-    def __init__(self, whole: Whole, entries: set[str], address: int) -> None:
+    def __init__(self, whole: Whole, entries: set[str], address: int, hurry: bool) -> None:
         from pagerace.compiler.native import build
 
-        self.native = build.compile_whole(whole, entries)
+        self.native = build.compile_whole(whole, entries, "search" if hurry else "loops")
         self.address = address
         self.status = ctypes.c_uint64.from_address(address)
 

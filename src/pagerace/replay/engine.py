@@ -54,12 +54,24 @@ _TLB = {
     "pml4e": "entries of the cache of entries of the fourth level",
     "pml5e": "entries of the cache of entries of the fifth level",
 }
-_POWERS = tuple(1 << n for n in range(11))
+_SETS = tuple(1 << n for n in range(12))
+_WAYS = (1, 2, 4, 8, 16)  # a tree has one bit for each but one, in 16
+
+
+def _allowed(name: str) -> Sequence[int]:
+    """What a parameter of the TLBs can be."""
+    if name.endswith("sets"):
+        return _SETS
+    if name == "l2_ways":
+        return range(1, 65)
+    return _WAYS if name.endswith("ways") else range(257)
+
+
 
 KERNELS = {
     "v5.10": V5_10, "v5.12": V5_12, "v6.6": V6_6, "v6.7": V6_7, "v6.18": V6_18, "v6.19": V6_19,
 }  # fmt: skip
-KERNEL = "v5.12"
+KERNEL = "v6.18"
 
 OPTIONS: dict[str, Option] = {
     "kernel": choice(FaultAround, "how faults of files are served", KERNELS, KERNEL),
@@ -76,8 +88,7 @@ OPTIONS: dict[str, Option] = {
     "prefault": option(FaultAround, "prefault", "which PTEs fault-around makes old"),
     "levels": option(Machine, "levels", "levels of page tables", (4, 5), default=4),
     **{
-        name: option(Tlb, name, help, _POWERS if name.endswith("sets") else ())
-        for name, help in _TLB.items()
+        name: option(Tlb, name, help, _allowed(name)) for name, help in _TLB.items()
     },
 }
 

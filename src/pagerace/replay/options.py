@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,13 @@ def option(
     config: type[Config],
     field: str,
     help: str,
-    allowed: tuple[int, ...] = (),
+    allowed: Sequence[int] = (),
     default: int | None = None,
 ) -> Option:
-    """The option of a field, by the type of its default, which may be another here."""
+    """The option of a field, by the type of its default, which may be another here.
+
+    ``allowed``: the numbers that it can be.
+    """
     default = getattr(config, field) if default is None else default
     if isinstance(default, bool):
         return Option(config, field, "on, off", "on" if default else "off", help, _flag)
@@ -38,8 +41,13 @@ def option(
         return Option(
             config, field, ", ".join(members), default.name.lower(), help, _member(members)
         )
-    values = ", ".join(map(str, allowed)) if allowed else "a number"
-    return Option(config, field, values, str(default), help, _number(allowed))
+    return Option(config, field, _words(allowed), str(default), help, _number(allowed))
+
+
+def _words(allowed: Sequence[int]) -> str:
+    if isinstance(allowed, range):
+        return f"{allowed[0]} to {allowed[-1]}"
+    return ", ".join(map(str, allowed))
 
 
 def choice(
@@ -64,13 +72,14 @@ def _member(members: Mapping[str, Any]) -> Callable[[str], Any]:
     return parse
 
 
-def _number(allowed: tuple[int, ...]) -> Callable[[str], int]:
+def _number(allowed: Sequence[int]) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdigit():
             raise ValueError(f"{text!r} is not a number")
         value = int(text)
-        if allowed and value not in allowed:
-            raise ValueError(f"{value} is none of {', '.join(map(str, allowed))}")
+        if value not in allowed:
+            how = "not" if isinstance(allowed, range) else "none of"
+            raise ValueError(f"{value} is {how} {_words(allowed)}")
         return value
 
     return parse

@@ -181,7 +181,9 @@ def compile_direct(codes: Sequence[Code], *, cached: bool = True) -> Native:
     return _load([(module.text(), "loops")], found.functions, found, cached)
 
 
-def compile_whole(whole: Whole, entries: set[str], *, cached: bool = True) -> WholeNative:
+def compile_whole(
+    whole: Whole, entries: set[str], effort: Effort, *, cached: bool = True
+) -> WholeNative:
     """Functions over one region of memory.  Raises NativeUnavailable."""
     module = Module()
     found = native_whole.emit(module, list(whole.codes.values()), whole.placement, entries)
@@ -189,7 +191,7 @@ def compile_whole(whole: Whole, entries: set[str], *, cached: bool = True) -> Wh
     for name in sorted(found.calls - found.functions.keys()):
         machine.require_symbol(name)
     functions = {name: found.functions[name] for name in entries}
-    objects = [machine.object_code(module.text(), "loops", cached)]
+    objects = [machine.object_code(module.text(), effort, cached)]
     native = WholeNative(machine.load(objects), functions, found.checks)
     native.waits = found.waits
     return native
