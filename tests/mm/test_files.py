@@ -121,6 +121,7 @@ def test_behind_the_end_is_a_signal(memfd: bool) -> None:
             assert store(0, page)
         assert load(0, 5) == SIGNAL
         assert syscalls.sys_ftruncate(file, 1) == 0
+        assert [bool(pte(0, page).present) for page in (2, 4, 8, 10)] == [True, False] * 2
         assert [load(0, page) for page in (2, 3, 4)] == [8, SIGNAL, SIGNAL]
         assert [load(0, page) for page in (8, 9, 10)] == [8, SIGNAL, SIGNAL]
         assert syscalls.sys_ftruncate(file, 3) == 0

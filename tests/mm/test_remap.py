@@ -31,7 +31,7 @@ from pagerace.mm.mman import (
     PROT_READ,
     PROT_WRITE,
 )
-from tests.mm.processes import RW, load, machine, mapped, mmap, nothing_is_left, store
+from tests.mm.processes import RW, load, machine, mapped, mmap, nothing_is_left, pte, store
 
 MAY = MREMAP_MAYMOVE
 FIXED = MREMAP_MAYMOVE | MREMAP_FIXED
@@ -167,6 +167,16 @@ def test_pages_move_with_their_content() -> None:
         assert syscalls.sys_mremap(0, 2, 4, 4, KEEP | FIXED, 9) == 9
         assert [load(0, page) for page in range(9, 13)] == [1, 2, 0, 1]
         assert [load(0, page) for page in range(2, 6)] == [0, 0, 0, 0]
+
+
+def test_what_stays_without_a_page_is_not_copied_by_fork() -> None:
+    with machine():
+        mmap(2, 2)
+        store(0, 2)
+        assert syscalls.sys_mremap(0, 2, 2, 2, KEEP | FIXED, 9) == 9
+        assert load(0, 2) == 0
+        assert syscalls.sys_fork(0) == 1
+        assert not pte(1, 2).present and pte(1, 9).present
 
 
 def test_what_is_not_needed_is_zero_and_what_is_free_stays() -> None:
