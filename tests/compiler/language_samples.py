@@ -33,6 +33,7 @@ class Sizes(Config):
 
     slots: int = 4
     loud: bool = False
+    limit: int | None = 3
 
 
 class Colour(Enum):
@@ -247,3 +248,9 @@ def smaller(a: u8, b: u8) -> u8:
 
 def shifts(a: u8, n: u8) -> u8:
     return (a << n) + (a >> n) + (a << 9)
+
+
+def parameter_that_can_be_none() -> u8:
+    if Sizes.limit is None:
+        return 0
+    return 1 if Sizes.limit == 3 else 2

@@ -297,6 +297,8 @@ class Operators(Builder):
                 self.fail(node, "type-mismatch", "these have no order")
             same = left.value is right.value or left.value == right.value
             return Const(int(same == (name == "eq")), BOOL)
+        if name in ("eq", "ne") and _number_and_none(left, right):
+            return Const(int(name == "ne"), BOOL)
         if isinstance(left, (Literal, Static)):
             b = self.as_operand(rhs, right)
             a = self._other_side(lhs, left, b.type)
@@ -345,3 +347,10 @@ class Operators(Builder):
 def _for_literal(want: Scalar) -> Scalar:
     """A literal beside a plain int is exact; beside a bool it is a number."""
     return plain(0, 1) if is_plain(want) or want.kind == "bool" else want
+
+
+def _number_and_none(left: Value, right: Value) -> bool:
+    """A parameter that can be None, and is a number: no operand could be of both types."""
+    if isinstance(left, Static):
+        left, right = right, left
+    return isinstance(left, Literal) and isinstance(right, Static) and right.value is None

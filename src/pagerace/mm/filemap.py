@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, bug_on, cmpxchg, smp_store_release
+from pagerace.lang import atomic, bug_on, cmpxchg, smp_store_release, u4
 from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import Machine, count_t, frames, pfn_t, read_in, ulong
 from pagerace.mm.fault_around import should_fault_around
@@ -21,16 +21,18 @@ from pagerace.mm.mm_types import (
     folio,
     folio_file_page,
     folio_nr_pages,
+    folio_page,
     linear_page_index,
     page_folio,
     page_to_pfn,
     vm_fault,
     vm_fault_t,
 )
-from pagerace.mm.page_alloc import alloc_page
+from pagerace.mm.page_alloc import alloc_page, folio_alloc
 from pagerace.mm.page_flags import (
     folio_get,
     folio_mapped,
+    folio_ref_add,
     folio_test_large,
     folio_test_uptodate,
     folio_test_writeback,
@@ -177,6 +179,25 @@ def add_to_lru(mapping: address_space, folio: folio) -> None:
     if not (Vma.flags and mapping.shmem):
         workingset_refault(mapping, folio)
         folio_add_lru(folio)
+
+
+def filemap_add_large_folio(mapping: address_space, index: ulong, order: u4) -> folio | None:
+    """filemap_alloc_folio() and filemap_add_folio() of a large one, read; alone, in a set-up.
+
+    ext4 and XFS have such folios where a file was written, or read ahead, in large pieces.
+    """
+    folio = folio_alloc(order)
+    if folio is None:
+        return None
+    folio.mapping = mapping
+    folio.index = index
+    folio.PG_uptodate = True
+    folio_ref_add(folio, count_t(folio_nr_pages(folio)))
+    for n in range(folio_nr_pages(folio)):
+        mapping.i_pages[index + n] = folio
+        read_in(mapping.i_block + index + n, page_to_pfn(folio_page(folio, n)))
+    folio_put(folio)
+    return folio
 
 
 def folio_end_read(folio: folio) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, bug_on, u4
+from pagerace.lang import atomic, bug_on, u4, u32
 from pagerace.machine.memory import frames
 from pagerace.mm.lruvec import contig_page_data
 from pagerace.mm.mm_types import (
@@ -27,6 +27,24 @@ def alloc_page() -> folio | None:
     page = pfn_to_page(frames.index(frame))
     folio_get(page)
     return page
+
+
+def folio_alloc(order: u4) -> folio | None:
+    """folio_alloc() of include/linux/gfp.h: a large folio, or None.
+
+    There is no buddy allocator: the frames are those that come one after another, as they do
+    until some have been freed.  What is found in pieces is lost.
+    """
+    first = alloc_page()
+    if first is None:
+        return None
+    pages = u32(1) << order
+    for n in range(1, pages):
+        frame = frames.alloc()
+        if frame is None or frames.index(frame) != page_to_pfn(first) + n:
+            return None
+    prep_compound_page(first, order)
+    return first
 
 
 def free_unref_page(page: folio) -> None:

@@ -34,6 +34,7 @@ from pagerace.mm.mm_types import (
     VM_FAULT_FALLBACK,
     Vma,
     folio,
+    linear_page_index,
     nth_page,
     page_folio,
     page_to_pfn,
@@ -142,8 +143,9 @@ def do_set_pte(vmf: vm_fault, page: folio, addr: ulong) -> None:
     codepaths") (in v5.12); the address came with commit 9d3af4b448a1.
     """
     entry = file_pte(vmf, page, addr != vmf.address)
-    if Counting.on and addr != vmf.address:
-        entry = note_prefaulted(entry)
+    if Counting.on and should_fault_around():
+        if linear_page_index(vmf.vma, addr) != vmf.pgoff:  # vmf->address may move
+            entry = note_prefaulted(entry)
     page_add_file_rmap(page, vmf.vma)
     set_pte(vmf.pte, entry)
 
