@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pagerace.lang import Array, Struct, array, smp_processor_id, u1, u32, u64
+from pagerace.lang import Array, Config, Struct, array, smp_processor_id, u1, u32, u64
 from pagerace.lang.direct import ptr
 from pagerace.machine.cpu import cpus
 from pagerace.machine.memory import Machine, cpu_t, ulong
@@ -13,6 +13,7 @@ from pagerace.mm.cpumask import cpumask_of
 from pagerace.mm.fault import do_user_addr_fault, faults
 from pagerace.mm.lruvec import wakeup_kswapd
 from pagerace.mm.mm_types import FAULT_FLAG_WRITE, mm_struct, mms
+from pagerace.mm.syscalls import sys_pread
 from pagerace.mm.tlb import switch_mm
 from pagerace.mm.tlb_lazy import cpu_tlbstate
 from pagerace.mm.vmscan import balance_pgdat
@@ -26,6 +27,19 @@ SIZE_SHIFT = 2
 SIZE = 63
 ADDRESS_SHIFT = 8
 TRIES_MAX = 16  # of one access, before there is taken to be no memory
+
+
+class Cached(Enum):
+    """Has somebody read the files before?"""
+
+    COLD = 0
+    WARM = 1
+
+
+class Files(Config):
+    """``page_cache``: WARM has all pages of a file in it when the file is first mapped."""
+
+    page_cache: Cached = Cached.COLD
 
 
 class Stop(Enum):
@@ -119,6 +133,14 @@ def stopped(page: ulong) -> bool:
     progress.page = page
     faults.current.sigbus = False
     return False
+
+
+def read_ahead_of_time(file: u32, first: ulong, end: ulong) -> None:
+    """Another program reads the file, from page ``first`` to ``end`` - 1."""
+    for index in range(first, end):
+        sys_pread(file, ulong(index))
+        if wakeup_kswapd():
+            balance_pgdat()
 
 
 def make_room() -> bool:

@@ -26,7 +26,7 @@ from pagerace.mm.mm_types import Mm, Reclaim, Vma, mappings
 from pagerace.mm.mmu_gather import MmuGather
 from pagerace.mm.readahead import Readahead
 from pagerace.replay import accesses, counts
-from pagerace.replay.accesses import PAGE_SHIFT, Stop, progress
+from pagerace.replay.accesses import PAGE_SHIFT, Cached, Files, Stop, progress
 from pagerace.replay.calls import MAP, MREMAP
 from pagerace.replay.events import Batch, Call, Event
 from pagerace.replay.events import Mapping as Mapped
@@ -85,6 +85,7 @@ OPTIONS: dict[str, Option] = {
     "ra_pages": option(
         Readahead, "ra_pages", "how many", tuple(1 << n for n in range(1, 11))
     ),
+    "page_cache": option(Files, "page_cache", "warm: files have been read before"),
     "prefault": option(FaultAround, "prefault", "which PTEs fault-around makes old"),
     "levels": option(Machine, "levels", "levels of page tables", (4, 5), default=4),
     **{
@@ -101,7 +102,8 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
     free_pages_in_the_beginning, syscalls.boot, syscalls.sys_process_create,
     syscalls.sys_file_create, syscalls.sys_mmap, syscalls.sys_munmap, syscalls.sys_mprotect,
     syscalls.sys_mremap, syscalls.sys_madvise, syscalls.sys_msync,
-    syscalls.sys_fork, syscalls.sys_exit, accesses.replay_records, accesses.switch_to,
+    syscalls.sys_fork, syscalls.sys_exit, accesses.read_ahead_of_time,
+    accesses.replay_records, accesses.switch_to,
     accesses.switch_away, accesses.make_room,
 )  # fmt: skip
 
@@ -172,6 +174,9 @@ class Replay:
         if config is None:
             config = machine(memory, cpus, options.pop("levels", 4))
         self.config = _with_options(config, options)
+        self._warm = any(
+            isinstance(item, Files) and item.page_cache is Cached.WARM for item in self.config
+        )
         self.cpus, self.unmapped = cpus, unmapped
         self.kernel = kernel = Running(FUNCTIONS, self.config, interpret=interpret)
         kernel.call(free_pages_in_the_beginning)
@@ -309,12 +314,14 @@ class Replay:
             number = self.kernel.call(syscalls.sys_file_create, pages, FMODE_READ_WRITE)
             if number < 0:
                 raise NoMemory(f"more than {FILES} files")
-            self._files[path] = number, pages
-            return number
-        number, size = known
+            size = 0
+        else:
+            number, size = known
         if pages > size:
             self.kernel.set((mappings, number), "i_size", pages)
             self._files[path] = number, pages
+            if self._warm:
+                self.kernel.call(accesses.read_ahead_of_time, number, size, pages)
         return number
 
     def _munmap(self, process: int, call: Call) -> int:
