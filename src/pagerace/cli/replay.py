@@ -278,11 +278,16 @@ def _result(
     session: Session,
     ended: str,
 ) -> replayed.Replayed:
+    texts = [{name: text for name, (text, _) in variant.items()} for variant in variants]
+    common = {
+        name: text for name, text in texts[0].items()
+        if len(texts) == 1 or len({other[name] for other in texts}) == 1
+    }  # fmt: skip
     columns = [
-        replayed.Column({name: text for name, (text, _) in variant.items()}, machine.counts())
-        for variant, machine in zip(variants, session.machines, strict=True)
+        replayed.Column({n: t for n, t in text.items() if n not in common}, machine.counts())
+        for text, machine in zip(texts, session.machines, strict=True)
     ]
-    settings = {"cpus": str(options.cpus)}
+    settings = {"cpus": str(options.cpus)} | common
     if options.memory:
         settings["memory"] = in_words(options.memory)
     return replayed.Replayed(

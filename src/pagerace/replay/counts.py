@@ -80,6 +80,7 @@ def of_reclaim(kernel: Running) -> dict[str, int]:
 
 # As /proc/vmstat and perf would call them; the others keep their names.
 FAULTS = {
+    "faults": "faults",
     "major_faults": "faults_major",
     "faults_anonymous": "faults_anonymous",
     "faults_zero_page": "faults_zero_page",
@@ -122,6 +123,7 @@ def of_machine(kernel: Running) -> dict[str, int | dict[str, int]]:
             found[f"walk_saved_{name}"] = kernel.get(counters, "walk_saved", level)
         made = kernel.get(counters, "tables_allocated", level)
         there = made - kernel.get(counters, "tables_freed", level)
+        found[f"tables_allocated_{name}"] = made
         found[f"table_pages_{name}"] = there
         tables += there
     found["table_bytes"] = tables * TABLE_BYTES
