@@ -113,6 +113,9 @@ LEVELS = ("pte", "pmd", "pud", "p4d", "pgd")  # levels 1 to 5
 def of_machine(kernel: Running) -> dict[str, int | dict[str, int]]:
     """What machine/counters.py has."""
     found: dict[str, int | dict[str, int]] = dict(of_struct(kernel, counters, FAULTS))
+    # What is mapped still has not been used either.
+    waiting = kernel.get(counters, "around_mapped") - kernel.get(counters, "around_used")
+    found["fault_around_unused"] = max(0, waiting)
     tried = kernel.get(counters, "accesses")
     misses = kernel.get(counters, "tlb_misses") + kernel.get(counters, "l2_hits")
     found["tlb_l1_hits"] = tried - misses
