@@ -9,12 +9,14 @@ whether it wants the neighbours old.
 
 from __future__ import annotations
 
-from pagerace.lang import HOLDS, protocol, thread, violates
+from pagerace.lang import HOLDS, drop, force, mutant, protocol, thread, violates
 from pagerace.machine.arch import Arch
 from pagerace.machine.memory import Machine
 from pagerace.machine.pgtable import pte_present
-from pagerace.mm.fault_around import ALL_OLD, V5_10, V5_12, WILL_V1
+from pagerace.mm.fault_around import ALL_OLD, V5_10, V5_12, WILL_V1, created_old
+from pagerace.mm.file_fault import look_at_slot
 from pagerace.mm.pgalloc import PteTables
+from pagerace.mm.pgtable import ptep_set_access_flags
 from pagerace.protocols._file_fault import fault_at, load_at, pte_at, setup
 from pagerace.protocols._mapped_pages import neighbour_is_mapped, references_balance
 
@@ -53,12 +55,22 @@ v5_12 = protocol(
         ARM64_AFDBM,
         PteTables(come_and_go=True),
     ],
+    mutants={
+        "faulting_entry_old": mutant(
+            force(created_old, "prefault", True), killed_by=faulted_is_young
+        ),
+        "neighbours_young": mutant(
+            force(created_old, "arch_wants_old_prefaulted_pte()", False),
+            killed_by=untouched_is_old,
+        ),
+    },
 )
 
 v5_12_x86 = v5_12.replace(
     title="x86: all is young, for a walker that sets the flag is what it wants to be spared",
     always=[faulted_is_young],
     config=[X86],
+    mutants={},
 )
 
 v5_10 = v5_12.replace(
@@ -67,6 +79,7 @@ v5_10 = v5_12.replace(
     always=[untouched_is_old],
     config=[V5_10.replace(fault_around_bytes=WINDOW), X86],
     expect=violates(untouched_is_old),
+    mutants={},
 )
 
 all_old = v5_10.replace(
@@ -89,6 +102,11 @@ will_v1 = v5_12.replace(
     title="all old, then what faulted is made young: right in the end",
     always=[untouched_is_old],
     config=[WILL_V1.replace(fault_around_bytes=WINDOW)],
+    mutants={
+        "not_made_young": mutant(
+            drop(look_at_slot, ptep_set_access_flags), killed_by=faulted_is_mapped_young
+        ),
+    },
 )
 
 will_v1_twice = will_v1.replace(
@@ -97,4 +115,5 @@ will_v1_twice = will_v1.replace(
     at_end=[],
     sometimes=[],
     expect=violates(faulted_is_young),
+    mutants={},
 )

@@ -8,7 +8,7 @@ cache has been looked at; Kirill's versions on the way to that had the errors be
 
 from __future__ import annotations
 
-from pagerace.lang import protocol, thread, violates
+from pagerace.lang import force, mutant, protocol, thread, violates
 from pagerace.machine.memory import Machine
 from pagerace.mm.fault_around import (
     KIRILL,
@@ -20,7 +20,7 @@ from pagerace.mm.fault_around import (
     V5_12,
     V6_19,
 )
-from pagerace.mm.filemap_map import Xfs
+from pagerace.mm.filemap_map import Xfs, filemap_map_pmd
 from pagerace.mm.mm_types import PageCache
 from pagerace.mm.pgalloc import PteTables
 from pagerace.protocols._file_fault import File, fault_at, setup, truncate, xfs_truncate
@@ -73,6 +73,12 @@ v5_12_huge = linus.replace(
     at_end=[huge_page_is_mapped, references_balance, no_table_is_lost],
     sometimes=[],
     config=[V5_12.replace(fault_around_bytes=WINDOW), *HUGE],
+    mutants={
+        "not_by_the_pmd_entry": mutant(
+            force(filemap_map_pmd, "folio_test_pmd_mappable(folio)", False),
+            killed_by=huge_page_is_mapped,
+        ),
+    },
 )
 
 kirill = linus.replace(
@@ -83,6 +89,7 @@ kirill = linus.replace(
 kirill_huge = v5_12_huge.replace(
     title="vmf->address goes from page to page, of a huge page",
     config=[KIRILL.replace(fault_around_bytes=WINDOW)],
+    mutants={},
 )
 
 kirill_address_lost = kirill.replace(
