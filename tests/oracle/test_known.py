@@ -9,7 +9,7 @@ from pathlib import Path
 from pagerace.oracle import constants as c
 from pagerace.oracle.compare import Context, Difference
 from pagerace.oracle.known import KNOWN, markdown
-from pagerace.oracle.program import Load, Madvise, Program
+from pagerace.oracle.program import Load, Madvise, Observation, Page, Program, Space, Store
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "differences.md"
 
@@ -37,3 +37,15 @@ def test_lazyfree_explains_one_flag_and_only_after_the_advice() -> None:
     assert not known.explains(flag, Context(other, (), ()))
     content = Difference(1, "contents", "content", 1, 0, 0, 0)
     assert not known.explains(content, Context(free, (), ()))
+
+
+def test_a_stale_translation_explains_one_fault_of_a_store_to_a_page_that_was_there() -> None:
+    known = next(item for item in KNOWN if item.name == "stale-translation")
+    program = Program((Load(0, 3), Store(0, 3, 1), Store(0, 4, 1)))
+    seen = Observation(0, spaces=(Space(0, {3: Page(c.PM_PRESENT)}, ()),))
+    context = Context(program, (seen,) * 3, (seen,) * 3)
+    assert known.explains(Difference(1, "faults", "minor faults", 0, 1), context)
+    assert not known.explains(Difference(1, "faults", "minor faults", 0, 2), context)
+    assert not known.explains(Difference(1, "faults", "minor faults", 1, 0), context)
+    assert not known.explains(Difference(2, "faults", "minor faults", 0, 1), context)
+    assert not known.explains(Difference(0, "faults", "minor faults", 0, 1), context)

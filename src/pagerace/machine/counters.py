@@ -36,6 +36,8 @@ class counters_t(Struct):
     (``pages_flushed`` in all), everything.  ``cr3_writes``: all forgotten by a switch.
 
     ``faults``: page faults; each is one of those below it, and ``major`` ones wait for a disk.
+    ``accounted``: what a process is told of, major ones too: also those of pages that
+    were only populated, and none that ended in a signal.
     ``faults_gone``: the entry was there, or another one, when it was looked at again.
     ``around_mapped``: PTEs that fault-around made beside that of the fault; ``around_used``: of
     them those whose page was accessed through them before they went, ``around_unused``: not.
@@ -61,6 +63,7 @@ class counters_t(Struct):
     ipis_handled: u64
     faults: u64
     faults_major: u64
+    accounted: u64
     faults_anonymous: u64
     faults_zero_page: u64
     faults_read_file: u64

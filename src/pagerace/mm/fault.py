@@ -65,8 +65,11 @@ def do_user_addr_fault(mm: mm_struct, address: ulong, flags: u1) -> bool:
     if Machine.full_size and not Reclaim.lists:
         assert ret != VM_FAULT_OOM, "no memory is left, and there is no OOM killer"
     forget(vmf)
-    if Counting.on and vmf.sigbus:
-        counters.faults_sigbus += 1
+    if Counting.on:
+        if vmf.sigbus:
+            counters.faults_sigbus += 1
+        else:
+            counters.accounted += 1  # mm_account_fault()
     return not vmf.sigbus
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pagerace.lang import per_thread, s64
+from pagerace.machine.counters import Counting, counters
 from pagerace.machine.memory import PAGE_SIZE, ulong
 from pagerace.machine.pgtable import (
     pte_dirty,
@@ -113,4 +114,6 @@ def faultin_page(vma: vm_area_struct, addr: ulong, write: bool) -> bool:
     vmf.address = 0
     vmf.flags = 0
     vmf.orig_pte = pte_t()
+    if Counting.on and not vmf.sigbus:
+        counters.accounted += 1  # mm_account_fault()
     return not vmf.sigbus

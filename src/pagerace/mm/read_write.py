@@ -82,12 +82,18 @@ def write_begin_get_folio(file: address_space, index: ulong) -> folio | None:
 
 
 def vfs_read(file: address_space, index: ulong) -> s64:
-    """filemap_read() of page ``index``: how many bytes; 0 at the end; -EBADF, -ENOMEM."""
+    """filemap_read() of page ``index``: how many bytes; 0 at the end; -EBADF, -ENOMEM.
+
+    shmem_file_read_iter(): a hole of a file on no disk is read as zeros, and stays one.
+    """
     if file.f_mode & FMODE_READ == 0:
         return -EBADF
     if index >= i_size_read(file):
         return 0
     folio = filemap_get_folio(file, index)
+    if folio is None and file.shmem:
+        user_buffer.value = 0
+        return WORD
     if folio is None:
         folio = filemap_read_folio(file, index)
         if folio is None:

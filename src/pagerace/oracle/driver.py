@@ -44,9 +44,14 @@ def set_mode(file: u32, mode: u32) -> None:
     mappings[file].f_mode = mode
 
 
-def minor_faults() -> s64:
-    """ru_minflt: all faults but those that ended in a signal (mm_account_fault())."""
-    return s64(counters.faults - counters.faults_sigsegv - counters.faults_sigbus)
+def faults_so_far() -> s64:
+    """ru_minflt and ru_majflt, together."""
+    return s64(counters.accounted)
+
+
+def major_faults_so_far() -> s64:
+    """ru_majflt."""
+    return s64(counters.faults_major)
 
 
 def leave(process: u32) -> None:

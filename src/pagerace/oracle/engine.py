@@ -57,7 +57,8 @@ class Native:
         here = [getattr(syscalls, name) for name in names]
         drives = (
             driver.dump_areas, driver.dump_pages, driver.load_page, driver.store_page,
-            driver.set_mode, driver.leave, driver.minor_faults,
+            driver.set_mode, driver.leave, driver.faults_so_far,
+            driver.major_faults_so_far,
         )  # fmt: skip
         self.running = Running([*here, *drives], config, edits=edits)
         self.start = WINDOW_START

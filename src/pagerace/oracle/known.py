@@ -10,7 +10,7 @@ import textwrap
 
 from pagerace.oracle import constants as c
 from pagerace.oracle.compare import Context, Difference, Known
-from pagerace.oracle.program import Madvise
+from pagerace.oracle.program import Madvise, Store
 
 
 def _advised(advice: int, difference: Difference, context: Context) -> bool:
@@ -25,6 +25,19 @@ def _lazily_freed(difference: Difference, context: Context) -> bool:
     return difference.what == "swapbacked" and _advised(c.MADV_FREE, difference, context)
 
 
+def _stale(difference: Difference, context: Context) -> bool:
+    """One fault more, of a store to a page that was there before the call."""
+    call = context.call(difference)
+    if difference.what != "minor faults" or difference.model - difference.kernel != 1:
+        return False
+    if not isinstance(call, Store) or difference.step == 0:
+        return False
+    for space in context.model[difference.step - 1].spaces:
+        if space.process == call.actor:
+            return space.pages is not None and call.page in space.pages
+    return False
+
+
 KNOWN: tuple[Known, ...] = (
     Known(
         "lazyfree-batch",
@@ -33,6 +46,14 @@ KNOWN: tuple[Known, ...] = (
         "is depends on what else the CPU did: the same program, run twice, shows both. mm/ has "
         "no LRU lists and keeps the flag.",
         _lazily_freed,
+    ),
+    Known(
+        "stale-translation",
+        "A PTE that becomes writable is not flushed (`ptep_set_access_flags()` on x86): a CPU "
+        "that has the read-only translation takes one more fault, finds the PTE as it should "
+        "be and goes on. In mm/ the CPU still has the translation. The real one has forgotten "
+        "it, for another process looked at /proc meanwhile; it may do so at any time.",
+        _stale,
     ),
 )
 
