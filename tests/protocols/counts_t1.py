@@ -21,7 +21,7 @@ HOLDS: dict[str, tuple[int, int]] = {
     "t1_map_pages::v5_12_huge": (37_207, 75),
     "t1_map_pages::v6_7": (8_060, 97),
     "t1_map_pages::v6_7_split": (164_856, 133),
-    "t1_map_pages::v6_18": (8_300, 100),
+    "t1_map_pages::v6_18": (7_064, 92),
     "t1_progress::kirill": (6_307, 78),
     "t1_progress::kirill_huge": (1_343, 35),
     "t1_progress::no_memory": (42, 11),
