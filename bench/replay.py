@@ -39,6 +39,7 @@ from pagerace.replay.reader import Trace
 
 BARS = {"lines": 5e6, "accesses": 20e6, "faults": 1e6, "memory": 2.0}
 FRESH_PAGES = 1 << 18
+FRAME_METADATA = 64  # bytes of a struct page
 PEER_ACCESSES = 2_000_000
 LACKEY = ("valgrind", "--tool=lackey", "--trace-mem=yes", "--trace-syscalls=yes", "--log-fd=9")
 
@@ -181,7 +182,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     runs = [replayed(fresh) for _ in range(options.runs)]
     found["faults"] = FRESH_PAGES / min(seconds for seconds, _ in runs)
     counts = runs[0][1]
-    found["memory"] = counts["resident_bytes"] / counts.get("simulated_bytes", 1)
+    simulated = counts["table_bytes"] + FRAME_METADATA * counts["frames_used"]
+    found["memory"] = counts["resident_bytes"] / simulated
     if (rate := peer(events)) is not None:
         found["peer"] = rate
     if options.process:
