@@ -17,7 +17,7 @@ from pagerace.mm.fault_around import V6_18
 from pagerace.mm.mm_types import Mm, Vma
 from pagerace.mm.read_write import user_buffer
 from pagerace.oracle import driver
-from pagerace.oracle.program import WINDOW_START
+from pagerace.oracle.program import PAGE, WINDOW_START
 
 # Tables of PTEs are of 512 entries, as on the real machine, so that the window's border
 # between two of them is where it is there.
@@ -34,6 +34,14 @@ CONFIG: tuple[Config, ...] = (
     V6_18,
     Counting(on=True),
 )  # fmt: skip
+
+
+def mapping_around(pages: int) -> tuple[Config, ...]:
+    """The same, with another fault_around_bytes: a power of two of pages."""
+    around = V6_18.replace(fault_around_bytes=pages * PAGE)
+    return tuple(around if item is V6_18 else item for item in CONFIG)
+
+
 NAMES = (
     "boot", "sys_process_create", "sys_file_create", "sys_memfd_create", "sys_mmap",
     "sys_munmap", "sys_mprotect", "sys_mremap", "sys_madvise", "sys_msync", "sys_fork",

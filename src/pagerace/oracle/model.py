@@ -16,9 +16,11 @@ from pagerace.mm import syscalls
 from pagerace.mm.errno import EBADF
 from pagerace.mm.mman import FMODE_READ, FMODE_WRITE
 from pagerace.oracle import driver
+from pagerace.oracle.fault_around import USUAL
 from pagerace.oracle.program import (
     ELSEWHERE,
     END_OF_FILE,
+    PAGE,
     Exit,
     File,
     Fork,
@@ -86,21 +88,37 @@ class Model:
     """The judge.  ``engine``: what runs mm/; by default native code on four levels."""
 
     def __init__(self, engine: Engine | None = None, about: str = "") -> None:
+        self._can_vary = False
         if engine is None:
             from pagerace.oracle.engine import Native
 
             engine = Native()
             about = about or engine.about
+            self._can_vary = True
         self.engine = engine
+        self._around: dict[int, Engine] = {}  # those that map another number of pages
         self._about = about or "mm/"
 
     def sight(self) -> Sight:
-        missing = {"fault-around": "mm/ is compiled for 16 pages"}
+        missing: dict[str, str] = {}
+        if not self._can_vary:
+            missing["fault-around"] = "mm/ is compiled for 16 pages"
         return Sight(self._about, missing)
 
+    def _engine(self, around: int | None) -> Engine:
+        """What maps so many pages around a fault; each number is a program of its own."""
+        if around in (None, USUAL // PAGE) or not self._can_vary:
+            return self.engine
+        if around not in self._around:
+            from pagerace.oracle.engine import Native, mapping_around
+
+            self._around[around] = Native(config=mapping_around(around))
+        return self._around[around]
+
     def run(self, program: Program) -> list[Observation]:
-        self.engine.begin()
-        run = _Run(self.engine, program)
+        engine = self._engine(program.fault_around)
+        engine.begin()
+        run = _Run(engine, program)
         seen: list[Observation] = []
         try:
             for call in program.calls:
@@ -112,7 +130,9 @@ class Model:
         return seen
 
     def close(self) -> None:
-        self.engine.close()
+        for engine in (self.engine, *self._around.values()):
+            engine.close()
+        self._around.clear()
 
 
 class _Run:
