@@ -136,7 +136,7 @@ def address_of(vmf: vm_fault, pgoff: ulong) -> ulong:
 
 
 def may_map_pmd(vmf: vm_fault, folio: folio) -> bool:
-    """From v6.18 on: is nothing of the folio behind the end of the file?"""
+    """From v6.18 on: does the folio end before the file does?  Not of a file of shmem."""
     if not FaultAround.whole_folios:
         return True
     mapping = file_of(vmf.vma)
@@ -237,7 +237,7 @@ def folio_is_in_reach(vmf: vm_fault, folio: folio) -> bool:
     behind = folio_next_index(folio)
     if first < vma.vm_pgoff or behind > vma.vm_pgoff + (vma.vm_end - vma.vm_start):
         return False
-    if behind > i_size_read(file_of(vma)):
+    if not may_map_pmd(vmf, folio):
         return False
     covered = HPAGE_PMD_NR()
     return address_of(vmf, first) // covered == address_of(vmf, behind - 1) // covered
