@@ -58,6 +58,15 @@ KNOWN: tuple[Known, ...] = (
 )
 
 
+NOT_GENERATED = (
+    "Holes of regular files: reading one brings its neighbours, as far as the kernel's "
+    "readahead likes. Files in memory (memfd) have them.",
+    "Regular files written in large pieces, whose folios have several pages, and huge pages: "
+    "all folios of generated programs are one page.",
+    "Swapping and reclaim: programs are small, and nothing takes their pages away.",
+)
+
+
 def markdown() -> str:
     """docs/differences.md."""
     lines = [
@@ -68,4 +77,7 @@ def markdown() -> str:
     ]
     for item in KNOWN:
         lines += ["", f"## {item.name}", "", *textwrap.wrap(item.reason, 92)]
+    lines += ["", "## What generated programs leave out", ""]
+    for words in NOT_GENERATED:
+        lines += textwrap.wrap(words, 92, initial_indent="* ", subsequent_indent="  ")
     return "\n".join(lines) + "\n"
