@@ -44,36 +44,47 @@ def function_tree(function: Function) -> ast.FunctionDef:
     """The definition of ``function``.  Raises CompileError where there is no source."""
     code = function.__code__
     if code.co_flags & inspect.CO_COROUTINE:
-        raise CompileError(
-            [
-                Diagnostic(
-                    slug="unsupported-statement",
-                    message=f"{function.__qualname__}() is async: no point is written",
-                    file=code.co_filename,
-                    line=code.co_firstlineno,
-                    column=0,
-                    end_column=5,
-                    help="write a plain `def`",
-                )
-            ]
+        raise _refused(
+            function,
+            "unsupported-statement",
+            f"{function.__qualname__}() is async: no point is written",
+            "write a plain `def`",
+            len("async"),
         )
+    path = code.co_filename
     try:
-        _, functions = parse_file(code.co_filename, stamp_of(code.co_filename))
-        return functions[code.co_firstlineno]
-    except (OSError, SyntaxError, KeyError):
-        raise CompileError(
-            [
-                Diagnostic(
-                    slug="no-source",
-                    message=f"the source of {function.__qualname__}() cannot be read",
-                    file=code.co_filename,
-                    line=code.co_firstlineno,
-                    column=0,
-                    end_column=1,
-                    help="kernel Python is a function made by `def` in a file",
-                )
-            ]
-        ) from None
+        _, functions = parse_file(path, stamp_of(path))
+    except (OSError, SyntaxError):
+        raise _no_source(function) from None
+    tree = functions.get(code.co_firstlineno)
+    if code.co_name == "<lambda>":
+        raise _no_source(function)
+    # Another function stands in that line now: what runs would not be what was asked about.
+    if tree is None or tree.name != code.co_name:
+        raise _refused(
+            function,
+            "no-source",
+            f"{function.__qualname__}() is not where it was when its file was imported",
+            f"{Path(path).name} has been edited meanwhile: run this again",
+        )
+    return tree
+
+
+def _no_source(function: Function) -> CompileError:
+    return _refused(
+        function,
+        "no-source",
+        f"the source of {function.__qualname__}() cannot be read",
+        "kernel Python is a function made by `def` in a file",
+    )
+
+
+def _refused(
+    function: Function, slug: str, message: str, help: str, width: int = 1
+) -> CompileError:
+    code = function.__code__
+    place = (code.co_filename, code.co_firstlineno, 0, width)
+    return CompileError([Diagnostic(slug, message, *place, help=help)])
 
 
 def resolve_name(name: ast.expr, scope: dict[str, Any]) -> Any:
