@@ -44,7 +44,7 @@ KNOWN: tuple[Known, ...] = (
         "MADV_FREE puts a folio into a batch of its CPU (`folio_mark_lazyfree()` of "
         "mm/swap.c), and PG_swapbacked is cleared when the batch is full or drained. When that "
         "is depends on what else the CPU did: the same program, run twice, shows both. mm/ has "
-        "no LRU lists and keeps the flag.",
+        "no such batches and keeps the flag.",
         _lazily_freed,
     ),
     Known(
