@@ -18,7 +18,7 @@ What the search finds of each (T4-S2 does not hold where no flush is forced, by 
 from __future__ import annotations
 
 from pagerace.lang import HOLDS, drop, force, mutant, swap, violates
-from pagerace.mm.file_fault import finish_fault
+from pagerace.mm.file_fault import finish_fault_v5_12
 from pagerace.mm.memory import zap_pte_range
 from pagerace.mm.mm_inline import FlushPending, Pending, pte_table_flush_end
 from pagerace.mm.mmap import unlink_file_vma, unmap_region
@@ -159,7 +159,7 @@ fault_flushes = v6_2_dontneed.replace(
     ],
     mutants={
         "no_flush": mutant(
-            force(finish_fault, "mm_tlb_flush_pending(vmf.vma.vm_mm)", False),
+            force(finish_fault_v5_12, "mm_tlb_flush_pending(vmf.vma.vm_mm)", False),
             killed_by=no_remap_before_flush,
         ),
     },

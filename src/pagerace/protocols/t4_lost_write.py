@@ -114,7 +114,7 @@ v6_2_unnotified = v6_2.replace(
         "walker_without_second_look": mutant(
             force(
                 set_dirty,
-                "not pte.present or not pte.writable or pte.pfn != entry.pfn",
+                "not pte.present or not pte.writable or frame_of(pte, address) != entry.pfn",
                 False,
             ),
             killed_by=rmap_outlives_translations,
