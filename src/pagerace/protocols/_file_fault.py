@@ -6,7 +6,7 @@ uses what a fault has mapped, so that no TLB is filled; the claims about ageing 
 
 from __future__ import annotations
 
-from pagerace.lang import Config
+from pagerace.lang import Config, thread
 from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.pgtable import pte_t
 from pagerace.machine.tables import (
@@ -34,6 +34,9 @@ from pagerace.mm.pgtable import mm_find_pmd
 from pagerace.mm.pgtable_levels import init_page_table_locks, load_new_mm_cr3
 from pagerace.mm.rwsem import down_write, init_rwsem, up_write
 from pagerace.mm.truncate import truncate_setsize
+
+# fault_around_bytes of a window of two pages.
+WINDOW = 8192
 
 
 class File(Config):
@@ -94,6 +97,9 @@ def fill_page_cache() -> None:
 def fault_at(address: ulong) -> None:
     """Thread: one page fault of a load.  What it brought is not looked at."""
     do_user_addr_fault(mm, address, 0)
+
+
+FAULTS = [thread(fault_at, 0, cpu=0), thread(fault_at, 1, cpu=1)]
 
 
 def load_at(address: ulong) -> None:

@@ -17,10 +17,9 @@ from pagerace.mm.fault_around import ALL_OLD, V5_10, V5_12, WILL_V1, created_old
 from pagerace.mm.file_fault import look_at_slot
 from pagerace.mm.pgalloc import PteTables
 from pagerace.mm.pgtable import ptep_set_access_flags
-from pagerace.protocols._file_fault import fault_at, load_at, pte_at, setup
+from pagerace.protocols._file_fault import WINDOW, fault_at, load_at, pte_at, setup
 from pagerace.protocols._mapped_pages import neighbour_is_mapped, references_balance
 
-WINDOW = 8192  # both pages
 X86 = Machine(cpus=1, pages=2, frames=2, tables=2)
 ARM64 = Machine(arch=Arch.ARM64, cpus=1, pages=2, frames=2, tables=2)
 ARM64_AFDBM = Machine(arch=Arch.ARM64_AFDBM, cpus=1, pages=2, frames=2, tables=2)

@@ -12,7 +12,7 @@ from pagerace.machine.memory import Machine
 from pagerace.mm.fault_around import V5_10
 from pagerace.mm.mm_types import PageCache
 from pagerace.mm.pgalloc import PteTables
-from pagerace.protocols._file_fault import File, fault_at, setup, split, truncate
+from pagerace.protocols._file_fault import FAULTS, WINDOW, File, setup, split, truncate
 from pagerace.protocols._mapped_pages import (
     neighbour_is_mapped,
     no_table_is_lost,
@@ -30,17 +30,17 @@ v5_10 = protocol(
     title="alloc_set_pte() maps small pages beside truncation, and allocates where it may",
     kernel="mm/memory.c: alloc_set_pte()",
     commit="f9ce0be71d1f",
-    threads=[thread(fault_at, 0, cpu=0), thread(fault_at, 1, cpu=1), thread(truncate, cpu=2)],
+    threads=[*FAULTS, thread(truncate, cpu=2)],
     setup=setup,
     always=[page_is_the_right_one],
     at_end=[references_balance, no_table_is_lost, nothing_is_mapped],
     sometimes=[neighbour_is_mapped],
-    config=[V5_10.replace(fault_around_bytes=8192), *TWO_PAGES],
+    config=[V5_10.replace(fault_around_bytes=WINDOW), *TWO_PAGES],
 )
 
 v5_10_huge = v5_10.replace(
     title="alloc_set_pte() sleeps in the RCU section of filemap_map_pages()",
-    threads=[thread(fault_at, 0, cpu=0), thread(fault_at, 1, cpu=1), thread(split, cpu=2)],
+    threads=[*FAULTS, thread(split, cpu=2)],
     at_end=[],
     sometimes=[],
     config=[

@@ -33,7 +33,7 @@ from pagerace.protocols._fault_rules import (
     solved_means_mapped,
     the_address_stays,
 )
-from pagerace.protocols._file_fault import File, setup, truncate
+from pagerace.protocols._file_fault import WINDOW, File, setup, truncate
 from pagerace.protocols._mapped_pages import (
     neighbour_is_mapped,
     no_table_is_lost,
@@ -42,7 +42,6 @@ from pagerace.protocols._mapped_pages import (
     references_balance,
 )
 
-WINDOW = 8192  # two pages
 AROUND = [thread(map_around, 0, cpu=0), thread(map_around, 1, cpu=1)]
 NO_LOCK = [
     force(lock_to_map, "not folio_test_uptodate(folio) or not folio_trylock(folio)", False),

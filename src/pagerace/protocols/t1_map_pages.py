@@ -15,10 +15,11 @@ from pagerace.mm.fault_around import V5_12, V6_6, V6_7, V6_18
 from pagerace.mm.mm_types import PageCache
 from pagerace.mm.pgalloc import PteTables
 from pagerace.protocols._file_fault import (
+    FAULTS,
+    WINDOW,
     File,
     collapse,
     dontneed,
-    fault_at,
     setup,
     split,
     truncate,
@@ -32,8 +33,6 @@ from pagerace.protocols._mapped_pages import (
     references_balance,
 )
 
-WINDOW = 8192  # both pages
-FAULTS = [thread(fault_at, 0, cpu=0), thread(fault_at, 1, cpu=1)]
 HUGE = [
     Machine(cpus=3, pages=2, frames=2, tables=3, huge_pages=True),
     PageCache(large=True),

@@ -34,14 +34,13 @@ from pagerace.protocols._fault_rules import (
     setup_no_memory,
     two_faults_are_enough,
 )
-from pagerace.protocols._file_fault import File, setup
+from pagerace.protocols._file_fault import WINDOW, File, setup
 from pagerace.protocols._mapped_pages import (
     no_table_is_lost,
     page_is_the_right_one,
     references_balance,
 )
 
-WINDOW = 8192  # two pages
 AROUND = thread(map_around, FAULTED, cpu=1)
 FAULT = [thread(fault_noted, FAULTED, cpu=0), AROUND]
 LOAD = [thread(load_counted, FAULTED, cpu=0), AROUND]

@@ -8,7 +8,7 @@ cache has been looked at; Kirill's versions on the way to that had the errors be
 
 from __future__ import annotations
 
-from pagerace.lang import force, mutant, protocol, thread, violates
+from pagerace.lang import force, mutant, thread, violates
 from pagerace.machine.memory import Machine
 from pagerace.mm.fault_around import (
     KIRILL,
@@ -22,39 +22,25 @@ from pagerace.mm.fault_around import (
 )
 from pagerace.mm.filemap_map import Xfs, filemap_map_pmd
 from pagerace.mm.mm_types import PageCache
-from pagerace.mm.pgalloc import PteTables
-from pagerace.protocols._file_fault import File, fault_at, setup, truncate, xfs_truncate
+from pagerace.protocols import t1_map_pages
+from pagerace.protocols._file_fault import FAULTS, WINDOW, File, xfs_truncate
 from pagerace.protocols._mapped_pages import (
     huge_page_is_mapped,
-    neighbour_is_mapped,
     no_table_is_lost,
-    nothing_is_mapped,
     page_is_the_right_one,
     references_balance,
 )
 
-WINDOW = 8192  # both pages
-FAULTS = [thread(fault_at, 0, cpu=0), thread(fault_at, 1, cpu=1)]
 HUGE = [
     Machine(cpus=2, pages=2, frames=2, tables=2, huge_pages=True),
     PageCache(large=True),
     File(huge=True),
 ]
 
-linus = protocol(
+linus = t1_map_pages.v5_12.replace(
     title="a table before the page cache is looked at: small pages are mapped as before",
     kernel="mm/memory.c: do_fault_around()",
-    commit="f9ce0be71d1f",
-    threads=[*FAULTS, thread(truncate, cpu=2)],
-    setup=setup,
-    always=[page_is_the_right_one],
-    at_end=[references_balance, no_table_is_lost, nothing_is_mapped],
-    sometimes=[neighbour_is_mapped],
-    config=[
-        LINUS.replace(fault_around_bytes=WINDOW),
-        Machine(cpus=3, pages=2, frames=2, tables=3),
-        PteTables(come_and_go=True),
-    ],
+    config=[LINUS.replace(fault_around_bytes=WINDOW)],
 )
 
 linus_huge = linus.replace(

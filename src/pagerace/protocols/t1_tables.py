@@ -15,7 +15,7 @@ from pagerace.mm.pgtable import pte_offset_map_lock, pte_unmap_unlock
 from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.swap import folio_put
 from pagerace.protocols._fault_rules import map_around
-from pagerace.protocols._file_fault import File, setup
+from pagerace.protocols._file_fault import WINDOW, File, setup
 from pagerace.protocols._mapped_pages import (
     neighbour_is_mapped,
     no_table_is_lost,
@@ -30,7 +30,6 @@ from pagerace.protocols._table_rules import (
     setup_marker,
 )
 
-WINDOW = 8192  # both pages
 AROUND = [thread(map_around, 0, cpu=0), thread(map_around, 1, cpu=1)]
 
 v5_12 = protocol(
