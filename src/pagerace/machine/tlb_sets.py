@@ -99,16 +99,14 @@ def all_sets() -> int:
     """Sets of all parts of a CPU; a check has none of these."""
     if not Machine.full_size:
         return 1
-    first_level = Tlb.l1_sets + Tlb.l1_huge_sets + Tlb.l1i_sets + Tlb.l1i_huge_sets
-    return first_level + Tlb.l2_sets
+    return first_set_of(SECOND) + sets_of(SECOND)
 
 
 def most_ways() -> int:
     """Ways for which each set has room."""
     if not Machine.full_size:
         return 1
-    ways = (Tlb.l1_ways, Tlb.l1_huge_ways, Tlb.l1i_ways, Tlb.l1i_huge_ways, Tlb.l2_ways)
-    return max(ways)
+    return max(ways_of(part) for part in range(SECOND + 1))
 
 
 def cache_size(level: u32) -> u32:
@@ -126,7 +124,7 @@ def all_caches() -> int:
     """Entries of the paging-structure caches of all levels."""
     if not Machine.full_size:
         return 1
-    return Tlb.pde + Tlb.pdpte + Tlb.pml4e + Tlb.pml5e
+    return sum(cache_size(level) for level in range(2, 6))
 
 
 def cache_start(level: u32) -> u32:

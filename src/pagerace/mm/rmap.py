@@ -6,7 +6,7 @@ the VMAs of the file could find anything.
 
 from __future__ import annotations
 
-from pagerace.lang import Config, Struct, per_thread
+from pagerace.lang import Config, Struct, per_thread, u1
 from pagerace.machine.memory import nr_t, ulong
 from pagerace.machine.pgtable import (
     pte_dirty,
@@ -27,7 +27,12 @@ from pagerace.mm.mm_types import (
 )
 from pagerace.mm.mman import VM_SHARED
 from pagerace.mm.page_flags import folio_mapped, folio_test_locked, mapcount_dec, mapcount_inc
-from pagerace.mm.page_vma_mapped import PVMW_SYNC, page_vma_mapped_walk, walks
+from pagerace.mm.page_vma_mapped import (
+    PVMW_SYNC,
+    page_vma_mapped_walk,
+    page_vma_mapped_walk_t,
+    walks,
+)
 from pagerace.mm.pgtable import ptep_clear_flush, ptep_clear_flush_young
 from pagerace.mm.rwsem import down_read, up_read
 from pagerace.mm.swap import folio_put
@@ -105,14 +110,21 @@ def invalid_mkclean_vma(vma: vm_area_struct) -> bool:
     return vma.vm_flags & VM_SHARED == 0
 
 
+def DEFINE_FOLIO_VMA_WALK(
+    pvmw: page_vma_mapped_walk_t, folio: folio, vma: vm_area_struct, flags: u1
+) -> None:
+    """DEFINE_FOLIO_VMA_WALK() of include/linux/rmap.h: at where ``vma`` maps the folio."""
+    pvmw.pfn = page_to_pfn(folio)
+    pvmw.vma = vma
+    pvmw.address = vma_address(folio, vma)
+    pvmw.flags = flags
+
+
 def page_mkclean_one(folio: folio, vma: vm_area_struct) -> nr_t:
     """page_mkclean_one() with page_vma_mkclean_one(): the PTEs of one VMA."""
     cleaned: nr_t = 0
     pvmw = walks.current
-    pvmw.pfn = page_to_pfn(folio)
-    pvmw.vma = vma
-    pvmw.address = vma_address(folio, vma)
-    pvmw.flags = PVMW_SYNC
+    DEFINE_FOLIO_VMA_WALK(pvmw, folio, vma, PVMW_SYNC)
     while page_vma_mapped_walk(pvmw):
         pte = pvmw.pte
         if not pte_dirty(ptep_get(pte)) and not pte_write(ptep_get(pte)):
@@ -157,10 +169,7 @@ def folio_referenced_one(folio: folio, vma: vm_area_struct) -> None:
     """folio_referenced_one(): of the PTE by which one VMA maps it."""
     pra = referenced_args.current
     pvmw = walks.current
-    pvmw.pfn = page_to_pfn(folio)
-    pvmw.vma = vma
-    pvmw.address = vma_address(folio, vma)
-    pvmw.flags = 0
+    DEFINE_FOLIO_VMA_WALK(pvmw, folio, vma, 0)
     while page_vma_mapped_walk(pvmw):
         if ptep_clear_flush_young(vma, pvmw.address, pvmw.pte):
             pra.referenced += 1
@@ -189,10 +198,7 @@ def try_to_unmap(folio: folio) -> None:
 def try_to_unmap_one(folio: folio, vma: vm_area_struct) -> None:
     """try_to_unmap_one(): with a flush of its own, where x86 can defer them."""
     pvmw = walks.current
-    pvmw.pfn = page_to_pfn(folio)
-    pvmw.vma = vma
-    pvmw.address = vma_address(folio, vma)
-    pvmw.flags = 0
+    DEFINE_FOLIO_VMA_WALK(pvmw, folio, vma, 0)
     while page_vma_mapped_walk(pvmw):
         pteval = ptep_clear_flush(vma, pvmw.address, pvmw.pte)
         if pte_dirty(pteval):
