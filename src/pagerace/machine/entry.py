@@ -9,7 +9,9 @@
     5     huge       above the PTEs, where Machine.huge_pages: a leaf (PS), not a table
     6     protnone   the kernel, for PROT_NONE: there is a page, and no access is allowed
     7     prefaulted what no machine has, where Counting.on: mapped beside a fault, unused
-    8..   pfn        the kernel
+    8     huge_pud   in a PUD, where Machine.huge_puds: a leaf.  The hardware's PS, which it
+                     tells apart by the level; here it is a bit of its own
+    9..   pfn        the kernel
 
 That is x86.  What the bits are on other machines is in machine/walker.py, which says what
 hardware reads into them; what the kernel does, in machine/pgtable.py.
@@ -48,6 +50,7 @@ class pte_t(BitStruct):
     huge: Annotated[bool, only_if(lambda: Machine.huge_pages)] = False
     protnone: Annotated[bool, only_if(lambda: Machine.prot_none)] = False
     prefaulted: Annotated[bool, only_if(lambda: Counting.on)] = False
+    huge_pud: Annotated[bool, only_if(lambda: Machine.huge_puds)] = False
     pfn: pfn_t = 0
 
 

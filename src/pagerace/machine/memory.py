@@ -24,6 +24,8 @@ class Machine(Config):
     which share the pages equally.  ``tables``, ``uppers``: how many tables of PTEs there is
     memory for, and tables above them; None: what one address space needs.
     ``huge_pages``: an entry of a PMD can be a leaf, of as many frames as a table has PTEs.
+    ``huge_puds``: and one of a PUD, of as many frames as a whole PMD leads to; the TLBs of full
+    size have no such entries.
     ``paravirtual``: the CPUs are virtual, and the host takes them away (machine/vcpu.py).
 
     The widths are as small as a check wants them: ``address_bits`` of a page's number,
@@ -40,6 +42,7 @@ class Machine(Config):
     tables: int | None = None
     uppers: int | None = None
     huge_pages: bool = False
+    huge_puds: bool = False
     paravirtual: bool = False
     cpus: int = 3
     pages: int = 1

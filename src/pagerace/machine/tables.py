@@ -127,6 +127,21 @@ def pmd_leaf(pmd: pmdval_t) -> bool:
     return pmd.present and pmd.huge
 
 
+def pud_trans_huge(pud: pmdval_t) -> bool:
+    """pud_trans_huge() of asm/pgtable.h: a leaf of a PUD."""
+    return Machine.huge_puds and pud.present and pud.huge_pud
+
+
+def pud_leaf(pud: pmdval_t) -> bool:
+    """pud_leaf() of asm/pgtable.h: what the walker makes of PS in a PUD."""
+    return Machine.huge_puds and pud.present and pud.huge_pud
+
+
+def pfn_pud(pfn: pfn_t, writable: bool) -> pmdval_t:
+    """pfn_pud() of asm/pgtable.h, of a huge protection: a leaf of a PUD, clean, old."""
+    return pfn_pte(pfn, writable).replace(huge_pud=True)
+
+
 def pfn_pmd(pfn: pfn_t, writable: bool) -> pmdval_t:
     """pfn_pmd() of asm/pgtable.h, of a huge protection: a leaf, clean, old."""
     return pfn_pte(pfn, writable).replace(huge=True)
@@ -224,7 +239,7 @@ def load_table_entry(entry: pmd_t) -> pmdval_t:
 def walk(top: upper_table, address: ulong) -> pte_slot | None:
     """The walker's way from the top table to the entry of an address; None: it ends before.
 
-    That is a PTE, or a leaf of the PMD, which no machine has whose tables stay.
+    That is a PTE, or a leaf of the PMD or of the PUD, which no machine has whose tables stay.
 
     What is found on the way is not kept: there is no paging-structure cache.
     """
@@ -233,6 +248,8 @@ def walk(top: upper_table, address: ulong) -> pte_slot | None:
         above = load_table_entry(table.entry[index_at(Machine.levels - step, address)])
         if not above.present:
             return None
+        if pud_leaf(above):
+            return table.entry[index_at(Machine.levels - step, address)].entry
         table = upper_tables[above.pfn]
     lowest = table.entry[index_at(2, address)]
     pmd = load_table_entry(lowest)

@@ -29,7 +29,7 @@ from pagerace.machine.cpu import cpus, has_tables, processor, runs, tlb_entry
 from pagerace.machine.entry import pte_slot, pte_t, remember
 from pagerace.machine.memory import Machine, frames, pfn_t, ulong, version_t
 from pagerace.machine.pgtable import ptrs_per_pte
-from pagerace.machine.tables import upper_table, walk
+from pagerace.machine.tables import pages_below, upper_table, walk
 from pagerace.machine.tlb_sets import (
     CODE,
     DATA,
@@ -250,6 +250,8 @@ def frame_of(pte: pte_t, address: ulong) -> pfn_t:
     """The frame of a page: of a leaf above the PTEs one of those that it maps."""
     if Machine.huge_pages and pte.huge:
         return pte.pfn + pfn_t(address % ptrs_per_pte())
+    if Machine.huge_puds and pte.huge_pud:
+        return pte.pfn + pfn_t(address % pages_below(3))
     return pte.pfn
 
 

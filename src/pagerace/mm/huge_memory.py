@@ -5,8 +5,16 @@
 from __future__ import annotations
 
 from pagerace.lang import atomic, smp_store_release
-from pagerace.machine.memory import PAGE_SIZE, count_t, ulong
-from pagerace.machine.tables import pmd_dirty, pmd_pfn, pmd_t, pmd_trans_huge, pmdp_get
+from pagerace.machine.memory import PAGE_SIZE, Machine, count_t, ulong
+from pagerace.machine.tables import (
+    pmd_dirty,
+    pmd_pfn,
+    pmd_t,
+    pmd_trans_huge,
+    pmdp_get,
+    pud_t,
+    pud_trans_huge,
+)
 from pagerace.mm.mm_types import (
     address_space,
     folio,
@@ -29,11 +37,12 @@ from pagerace.mm.pgtable import (
     pmdp_huge_clear_flush,
     pmdp_huge_get_and_clear,
 )
-from pagerace.mm.pgtable_levels import HPAGE_PMD_NR
+from pagerace.mm.pgtable_levels import HPAGE_PMD_NR, HPAGE_PUD_NR
 from pagerace.mm.rmap import page_remove_rmap
 from pagerace.mm.rwsem import down_read, up_read
-from pagerace.mm.spinlock import spin_unlock
+from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
 from pagerace.mm.swap import folio_put, put_page
+from pagerace.mm.tlb import flush_tlb_mm_range
 
 
 def zap_huge_pmd(tlb: mmu_gather, vma: vm_area_struct, pmd: pmd_t, addr: ulong) -> bool:
@@ -67,6 +76,69 @@ def __split_huge_pmd(vma: vm_area_struct, pmd: pmd_t, haddr: ulong) -> None:
             set_page_dirty(page)
         page_remove_rmap(page, vma)
         put_page(page)
+    spin_unlock(ptl)
+
+
+def split_huge_pmd(vma: vm_area_struct, pmd: pmd_t, address: ulong) -> None:
+    """split_huge_pmd() of include/linux/huge_mm.h: whoever walks on finds PTEs, or nothing.
+
+    Of anonymous memory PTEs map each page, as the entry did; of a file faults bring them.
+    """
+    if Machine.huge_pages and pmd_trans_huge(pmdp_get(pmd)):
+        __split_huge_pmd(vma, pmd, address - address % HPAGE_PMD_NR())
+
+
+def pmd_trans_huge_lock(pmd: pmd_t, vma: vm_area_struct) -> spinlock_t | None:
+    """pmd_trans_huge_lock() of include/linux/huge_mm.h: the PML, taken; None: it has no leaf.
+
+    The entry is looked at without the lock first, as the kernel does.
+    """
+    if not Machine.huge_pages or not pmd_trans_huge(pmdp_get(pmd)):
+        return None
+    return __pmd_trans_huge_lock(pmd, vma)
+
+
+def __pmd_trans_huge_lock(pmd: pmd_t, vma: vm_area_struct) -> spinlock_t | None:
+    """__pmd_trans_huge_lock(): the lock is dropped again where the entry is no leaf."""
+    ptl = pmd_lock(vma.vm_mm, pmd)
+    if pmd_trans_huge(pmdp_get(pmd)):
+        return ptl
+    spin_unlock(ptl)
+    return None
+
+
+def pud_trans_huge_lock(pud: pud_t, vma: vm_area_struct) -> spinlock_t | None:
+    """pud_trans_huge_lock() of include/linux/huge_mm.h: the same of a PUD entry.
+
+    There are no split PUD locks (pud_lockptr()): it is the mm's page_table_lock.
+    """
+    if not Machine.huge_puds or not pud_trans_huge(pmdp_get(pud)):
+        return None
+    ptl = vma.vm_mm.page_table_lock
+    spin_lock(ptl)
+    if pud_trans_huge(pmdp_get(pud)):
+        return ptl
+    spin_unlock(ptl)
+    return None
+
+
+def split_huge_pud(vma: vm_area_struct, pud: pud_t, address: ulong) -> None:
+    """split_huge_pud() of include/linux/huge_mm.h: the entry goes, faults bring what it mapped.
+
+    Nothing but a file of DAX memory or of a device has such an entry.  The pages have no
+    folio then: no reference and no rmap is dropped.
+    """
+    if Machine.huge_puds and pud_trans_huge(pmdp_get(pud)):
+        __split_huge_pud(vma, pud, address - address % HPAGE_PUD_NR())
+
+
+def __split_huge_pud(vma: vm_area_struct, pud: pud_t, haddr: ulong) -> None:
+    """__split_huge_pud() and __split_huge_pud_locked(): pudp_huge_clear_flush()."""
+    ptl = vma.vm_mm.page_table_lock
+    spin_lock(ptl)
+    if pud_trans_huge(pmdp_get(pud)):
+        pmdp_huge_get_and_clear(vma.vm_mm, haddr, pud)
+        flush_tlb_mm_range(vma.vm_mm, haddr, haddr + HPAGE_PUD_NR())
     spin_unlock(ptl)
 
 

@@ -13,6 +13,7 @@ from pagerace.machine.tables import (
     index_at,
     p4d_t,
     page_tables,
+    pages_below,
     pgd_t,
     pmd_present,
     pmdp_get,
@@ -112,6 +113,11 @@ def fill_entry(entry: pmd_t, number: int, index: int) -> None:
 def HPAGE_PMD_NR() -> int:
     """HPAGE_PMD_NR of include/linux/huge_mm.h: the pages of what a PMD entry maps."""
     return ptrs_per_pte()
+
+
+def HPAGE_PUD_NR() -> int:
+    """HPAGE_PUD_NR of include/linux/huge_mm.h: the pages of what a PUD entry maps."""
+    return pages_below(3)
 
 
 def pmd_addr_end(address: ulong, end: ulong) -> ulong:
