@@ -14,11 +14,13 @@ BATCHES_MAX = 4  # MmuGather.batches may not be more where delayed rmaps are not
 
 class Notes(Config):
     """``delayed``: rmaps that wait for a flush.  ``breaks``: whether a zap that stopped
-    had got anywhere.  ``unflushed``: cleared addresses whose flush is to come."""
+    had got anywhere.  ``unflushed``: cleared addresses whose flush is to come.
+    ``walk``: what a walk has said of each page (mm/walk_notes.py)."""
 
     delayed: bool = False
     breaks: bool = False
     unflushed: bool = False
+    walk: bool = False
 
 
 class gather_notes(Struct):

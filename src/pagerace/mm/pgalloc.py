@@ -36,6 +36,7 @@ from pagerace.mm.pgtable_levels import p4d_offset, pgd_offset, pmd_offset, pud_o
 from pagerace.mm.sched import might_sleep
 from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.tlb import flush_tlb_mm_range
+from pagerace.mm.walk_notes import note_set_pmd
 
 
 def count_table(level: int) -> None:
@@ -95,7 +96,9 @@ def pte_free(mm: mm_struct, table: page_table) -> None:
 
 def pmd_populate(mm: mm_struct, pmd: pmd_t, table: page_table) -> None:
     """pmd_populate() of asm/pgalloc.h; the PML is held, or nobody knows the entry."""
-    set_pmd(pmd, table_entry(page_tables.index(table)))
+    value = table_entry(page_tables.index(table))
+    note_set_pmd(value)
+    set_pmd(pmd, value)
 
 
 def pmd_install(mm: mm_struct, pmd: pmd_t, table: page_table) -> bool:
@@ -208,6 +211,7 @@ def pmd_alloc_at(mm: mm_struct, address: ulong) -> pmd_t | None:
 
 def pmdp_collapse_flush(mm: mm_struct, pmd: pmd_t) -> pmdval_t:
     """pmdp_collapse_flush() of mm/pgtable-generic.c: the table is taken out of sight."""
+    note_set_pmd(pmdval_t())
     value = native_ptep_get_and_clear(pmd.entry)
     flush_tlb_mm_range(mm, 0, Machine.pages)
     return value

@@ -39,6 +39,7 @@ from pagerace.mm.pgtable_levels import find_pmd
 from pagerace.mm.pgtable_s390 import ptep_xchg_direct, ptep_xchg_lazy
 from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
 from pagerace.mm.tlb import flush_tlb_mm_range, flush_tlb_page
+from pagerace.mm.walk_notes import note_set_pmd
 
 # All architectures of machine/arch.py have a ptep_set_wrprotect() of their own.
 HAVE_ARCH_PTEP_SET_WRPROTECT = True
@@ -183,11 +184,13 @@ def ptep_set_wrprotect(mm: mm_struct, address: ulong, ptep: pte_slot) -> None:
 
 def set_pmd_at(mm: mm_struct, address: ulong, pmd: pmd_t, value: pmdval_t) -> None:
     """set_pmd_at() of asm/pgtable.h: one store; PML held."""
+    note_set_pmd(value)
     set_pmd(pmd, value)
 
 
 def pmdp_huge_get_and_clear(mm: mm_struct, address: ulong, pmd: pmd_t) -> pmdval_t:
     """pmdp_huge_get_and_clear() of asm/pgtable.h: one xchg."""
+    note_set_pmd(pmdval_t())
     return native_ptep_get_and_clear(pmd.entry)
 
 
