@@ -14,6 +14,7 @@ from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
 from pagerace.mm.mm_types import mm_struct
 from pagerace.mm.sched import tasks
 from pagerace.mm.smp import cfd_data
+from pagerace.mm.table_free import tlb_remove_table_sync_one
 from pagerace.mm.tlb import flush_tlb_mm_range, sysvec_call_function
 from tests.kernel import fresh_machine
 
@@ -90,3 +91,11 @@ def test_sets_of_cpus() -> None:
     assert cpumask_of(2) == 4
     assert cpumask_test_cpu(2, 0b100)
     assert not cpumask_test_cpu(1, 0b100)
+
+
+def test_all_cpus_but_this_are_interrupted_and_forget_nothing(interrupts: list[int]) -> None:
+    with fresh_machine(Machine(pages=2)):
+        cpus[1].tlb[1] = cpus[1].tlb[1].replace(present=True)
+        tlb_remove_table_sync_one()
+        assert interrupts == [1, 2]
+        assert cpus[1].tlb[1].present

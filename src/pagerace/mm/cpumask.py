@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagerace.machine.memory import cpu_t, cpumask_t
+from pagerace.machine.memory import Machine, cpu_t, cpumask_t
 
 
 def cpumask_of(cpu: cpu_t) -> cpumask_t:
@@ -13,3 +13,11 @@ def cpumask_of(cpu: cpu_t) -> cpumask_t:
 def cpumask_test_cpu(cpu: cpu_t, mask: cpumask_t) -> bool:
     """cpumask_test_cpu()."""
     return mask & cpumask_of(cpu) != 0
+
+
+def cpumask_all() -> cpumask_t:
+    """cpu_online_mask: every CPU that there is."""
+    mask: cpumask_t = 0
+    for cpu in range(Machine.cpus):
+        mask |= cpumask_of(cpu)
+    return mask

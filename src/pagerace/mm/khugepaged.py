@@ -5,9 +5,8 @@ from __future__ import annotations
 from pagerace.machine.memory import ulong
 from pagerace.machine.tables import pmd_none, pmd_page_vaddr, pmd_trans_huge, pmdp_get
 from pagerace.mm.mm_types import address_space, vm_area_struct
-from pagerace.mm.pgalloc import mm_dec_nr_ptes, pmdp_collapse_flush, pte_free
+from pagerace.mm.pgalloc import mm_dec_nr_ptes, pmdp_collapse_flush, pte_free_defer
 from pagerace.mm.pgtable import mm_find_pmd, pmd_lock, pte_lockptr
-from pagerace.mm.rcupdate import synchronize_rcu
 from pagerace.mm.rwsem import down_read, up_read
 from pagerace.mm.set_pte import transhuge_vma_suitable
 from pagerace.mm.spinlock import spin_lock, spin_unlock
@@ -28,7 +27,7 @@ def retract_page_tables(mapping: address_space, pgoff: ulong) -> None:
 
 
 def retract_page_table(vma: vm_area_struct, addr: ulong) -> None:
-    """Its loop: the table of one VMA.  pte_free_defer() waits here for the RCU readers."""
+    """Its loop: the table of one VMA."""
     mm = vma.vm_mm
     pmd = mm_find_pmd(mm, addr)
     if pmd is None:
@@ -43,5 +42,4 @@ def retract_page_table(vma: vm_area_struct, addr: ulong) -> None:
     spin_unlock(ptl)
     spin_unlock(pml)
     mm_dec_nr_ptes(mm)
-    synchronize_rcu()
-    pte_free(mm, pmd_page_vaddr(entry))
+    pte_free_defer(mm, pmd_page_vaddr(entry))

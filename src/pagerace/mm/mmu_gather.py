@@ -20,7 +20,19 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pagerace.lang import Array, BitStruct, Config, Ref, Struct, array, per_thread, u3, u16
+from pagerace.lang import (
+    Array,
+    BitStruct,
+    Config,
+    Ref,
+    Struct,
+    array,
+    atomic,
+    choose,
+    per_thread,
+    u3,
+    u16,
+)
 from pagerace.machine.arch import Arch
 from pagerace.machine.memory import PAGE_SIZE, Machine, nr_t, pfn_t, ulong
 from pagerace.machine.pgtable import page_table
@@ -44,11 +56,17 @@ from pagerace.mm.mm_types import (
 )
 from pagerace.mm.notes import note_delayed, note_flushed, note_undelayed
 from pagerace.mm.page_writeback import set_page_dirty
-from pagerace.mm.pgalloc import PteTables, pmd_free, pte_free
-from pagerace.mm.rcupdate import synchronize_rcu
+from pagerace.mm.pgalloc import PteTables
+from pagerace.mm.rcupdate import Rcu, __call_rcu, synchronize_rcu
 from pagerace.mm.rmap import page_remove_rmap, page_zap_pte_rmap
 from pagerace.mm.sched import Sched
 from pagerace.mm.swap import put_page
+from pagerace.mm.table_free import (
+    __tlb_remove_table,
+    encoded_table,
+    head_of,
+    tlb_remove_table_sync_one,
+)
 from pagerace.mm.tlb import flush_tlb_mm_range
 
 
@@ -75,6 +93,9 @@ class MmuGather(Config):
     ``bundle``: pages in a batch (MMU_GATHER_BUNDLE, MAX_GATHER_BATCH).
     ``batches``: batches, the local one and MAX_GATHER_BATCH_COUNT more.
     ``table_batch``: page tables in the one batch of them (MAX_TABLE_BATCH).
+    ``table_oom``: there may be no memory for that batch, and a table goes by itself.
+    ``one_by_rcu``: then by call_rcu(), too, and not when all CPUs were interrupted
+    (CONFIG_PT_RECLAIM, v6.14).
     """
 
     delay_rmap: bool = True
@@ -85,6 +106,8 @@ class MmuGather(Config):
     bundle: int = 2
     batches: int = 2
     table_batch: int = 1
+    table_oom: bool = False
+    one_by_rcu: bool = False
 
 
 V6_0 = MmuGather(delay_rmap=False, force=Force.DIRTY)
@@ -117,13 +140,6 @@ class mmu_gather_batch(Struct):
 
     nr: nr_t
     encoded_pages: Array[encoded_page] = array(lambda: MmuGather.bundle)
-
-
-class encoded_table(BitStruct):
-    """What a ``void *`` of a table batch points to: a table of PTEs, level 1, or one above."""
-
-    number: pfn_t = 0
-    level: u3 = 0
 
 
 class mmu_table_batch(Struct):
@@ -330,6 +346,11 @@ def tlb_note_freed_table(tlb: mmu_gather, address: ulong) -> None:
 def tlb_remove_table(tlb: mmu_gather, table: encoded_table) -> None:
     """tlb_remove_table(): free the table later, or now if there is no room for another."""
     batch = table_batches.current
+    if MmuGather.table_oom and batch.nr == 0:
+        if choose(2) == 1:  # __get_free_page(GFP_NOWAIT) of the batch
+            tlb_table_invalidate(tlb)
+            tlb_remove_table_one(tlb, table)
+            return
     batch.tables[batch.nr] = table
     batch.nr += 1
     if batch.nr == MmuGather.table_batch:
@@ -352,22 +373,42 @@ def tlb_table_invalidate(tlb: mmu_gather) -> None:
 def tlb_remove_table_free(tlb: mmu_gather, batch: mmu_table_batch) -> None:
     """tlb_remove_table_free(): whoever walks a table without a lock has to be done.
 
-    The kernel leaves that to call_rcu() and goes on; here the caller waits.
+    The kernel leaves that to call_rcu() and goes on, as Rcu.callbacks does; else the caller
+    waits here.
     """
     if PteTables.rcu_free:
+        if Rcu.callbacks and not Machine.full_size:
+            call_rcu_batch(batch)
+            return
         synchronize_rcu()
     for i in range(batch.nr):
-        __tlb_remove_table(tlb, batch.tables[i])
+        __tlb_remove_table(tlb.mm, batch.tables[i])
         batch.tables[i] = encoded_table()
     batch.nr = 0
 
 
-def __tlb_remove_table(tlb: mmu_gather, table: encoded_table) -> None:
-    """__tlb_remove_table(): free it."""
-    if table.level == 1:
-        pte_free(tlb.mm, page_tables[table.number])
+def call_rcu_batch(batch: mmu_table_batch) -> None:
+    """call_rcu(&batch->rcu, tlb_remove_table_rcu): one grace period for all tables of it."""
+    with atomic():
+        for i in range(batch.nr):
+            __call_rcu(head_of(batch.tables[i]))
+            batch.tables[i] = encoded_table()
+        batch.nr = 0
+
+
+def tlb_remove_table_one(tlb: mmu_gather, table: encoded_table) -> None:
+    """tlb_remove_table_one(): a table that there is no batch for.
+
+    Not before all CPUs have answered, for a walker without a lock has its interrupts off.
+    """
+    if not MmuGather.one_by_rcu:
+        tlb_remove_table_sync_one()
+        __tlb_remove_table(tlb.mm, table)
+    elif Rcu.callbacks and not Machine.full_size:
+        __call_rcu(head_of(table))
     else:
-        pmd_free(tlb.mm, upper_tables[table.number], table.level)
+        synchronize_rcu()
+        __tlb_remove_table(tlb.mm, table)
 
 
 def tlb_batch_pages_flush(tlb: mmu_gather) -> None:

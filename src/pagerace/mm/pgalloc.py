@@ -8,7 +8,7 @@ makes those that there are, and they stay: entries above the PTEs are constants.
 
 from __future__ import annotations
 
-from pagerace.lang import atomic
+from pagerace.lang import Pool, atomic, pool
 from pagerace.machine.counters import Counting, counters
 from pagerace.machine.entry import pte_t
 from pagerace.machine.memory import Machine, ulong
@@ -16,6 +16,7 @@ from pagerace.machine.pgtable import native_ptep_get_and_clear, page_table
 from pagerace.machine.tables import (
     PteTables,
     p4d_t,
+    page_table_count,
     page_tables,
     pgd_t,
     pmd_none,
@@ -27,16 +28,23 @@ from pagerace.machine.tables import (
     set_pmd,
     table_entry,
     upper_table,
+    upper_table_count,
     upper_tables,
 )
 from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc
 from pagerace.mm.mm_types import mm_struct, pmd_t
 from pagerace.mm.pgtable import pmd_lock
 from pagerace.mm.pgtable_levels import p4d_offset, pgd_offset, pmd_offset, pud_offset
+from pagerace.mm.rcupdate import Rcu, __call_rcu, rcu_head, synchronize_rcu
 from pagerace.mm.sched import might_sleep
 from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.tlb import flush_tlb_mm_range
 from pagerace.mm.walk_notes import note_set_pmd
+
+# ``pt_rcu_head`` of each struct ptdesc: first those of tables of PTEs, then those above.
+pt_rcu_heads: Pool[rcu_head] = pool(
+    rcu_head, lambda: page_table_count() + upper_table_count() if Rcu.callbacks else 0
+)
 
 
 def count_table(level: int) -> None:
@@ -92,6 +100,18 @@ def pte_free(mm: mm_struct, table: page_table) -> None:
     """pte_free(): the table can be allocated again."""
     count_freed_table(1)
     page_tables.free(table)
+
+
+def pte_free_defer(mm: mm_struct, table: page_table) -> None:
+    """pte_free_defer() of mm/pgtable-generic.c: once no walker can have the table any more.
+
+    call_rcu() with pte_free_now().  Linux kernel commit 13cf577e6b66.
+    """
+    if Rcu.callbacks and not Machine.full_size:
+        __call_rcu(pt_rcu_heads[page_tables.index(table)])
+    else:
+        synchronize_rcu()
+        pte_free(mm, table)
 
 
 def pmd_populate(mm: mm_struct, pmd: pmd_t, table: page_table) -> None:

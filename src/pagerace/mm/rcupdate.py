@@ -7,6 +7,7 @@ too, for a CPU with interrupts off passes no quiescent state.
 from __future__ import annotations
 
 from pagerace.lang import (
+    Config,
     Pool,
     Struct,
     atomic,
@@ -16,14 +17,34 @@ from pagerace.lang import (
     wait_until,
 )
 from pagerace.machine.cpu import cpus
-from pagerace.machine.memory import Machine, cpu_t, nr_t
+from pagerace.machine.memory import Machine, cpu_t, cpumask_t, nr_t
+from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
 from pagerace.mm.sched import might_sleep, preempt_disable, preempt_enable
+
+
+class Rcu(Config):
+    """``callbacks``: call_rcu() goes on at once, and what it asks for is done by an agent,
+    rcu_core() of mm/rcu_callbacks.py.  Else the caller waits for the grace period."""
+
+    callbacks: bool = False
 
 
 class rcu_data(Struct):
     """What RCU knows of a CPU.  ``nesting``: read-side sections that it is in."""
 
     nesting: nr_t
+
+
+class rcu_head(Struct):
+    """struct rcu_head of what is to be freed.
+
+    ``queued``: call_rcu() was called.  ``waiting``: CPUs that were in a reader then, and have
+    not been seen outside since.  That is all there is to a grace period: whoever was in none
+    cannot know what is to be freed.
+    """
+
+    queued: bool
+    waiting: cpumask_t
 
 
 # One for each CPU.
@@ -59,3 +80,22 @@ def synchronize_rcu() -> None:
     might_sleep()
     for cpu in range(Machine.cpus):
         wait_until(rcu_is_quiescent(cpu))
+
+
+def __call_rcu(head: rcu_head) -> None:
+    """__call_rcu_common(): queue it; from now on its grace period can begin, and end."""
+    with atomic():
+        bug_on(head.queued, "double-free")
+        head.queued = True
+        for cpu in range(Machine.cpus):
+            if not rcu_is_quiescent(cpu):
+                head.waiting |= cpumask_of(cpu)
+
+
+def quiescent_since(head: rcu_head) -> cpumask_t:
+    """The CPUs for which it waits, and that are outside all readers at this moment."""
+    seen: cpumask_t = 0
+    for cpu in range(Machine.cpus):
+        if cpumask_test_cpu(cpu, head.waiting) and rcu_is_quiescent(cpu):
+            seen |= cpumask_of(cpu)
+    return seen

@@ -1,7 +1,7 @@
 """Calls of functions on other CPUs: kernel/smp.c.
 
 The only function that is ever called here is flush_tlb_func(), so that what the caller
-passes is always a flush_tlb_info.
+passes is always a flush_tlb_info.  Of no page at all, where it is to do nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pagerace.lang import (
 from pagerace.machine.ipi import answered, send_ipi
 from pagerace.machine.irq import irqs_disabled
 from pagerace.machine.memory import Machine, cpu_t, cpumask_t, ulong
-from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
+from pagerace.mm.cpumask import cpumask_all, cpumask_of, cpumask_test_cpu
 
 
 class call_function_data(Struct):
@@ -63,3 +63,11 @@ def csd_lock_wait() -> None:
         # The data is this CPU's own again, and the next call begins from nothing.
         data.start = 0
         data.end = 0
+
+
+def smp_call_function() -> None:
+    """smp_call_function(), of a function that does nothing: all other CPUs answer.
+
+    So each of them has been in a place where interrupts were on.
+    """
+    smp_call_function_many(cpumask_all(), 0, 0)

@@ -132,7 +132,8 @@ def flush_tlb_func(cpu: processor, start: ulong, end: ulong) -> None:
     """flush_tlb_func(): on the CPU whose TLB it is."""
     with atomic():  # nobody but this CPU can see its TLB, nor its tlb_gen
         if LazyTlb.mode:
-            flush_to_generation(cpu, cpu_tlbstate[smp_processor_id()])
+            if start != end:  # else smp_call_function()
+                flush_to_generation(cpu, cpu_tlbstate[smp_processor_id()])
         elif Machine.full_size and end - start > tlb_single_page_flush_ceiling:
             tlb_flush_all(cpu)
             if Counting.on:
