@@ -21,7 +21,7 @@ from pagerace.lang.direct import ptr
 from pagerace.lang.integers import u64
 from tests.compiler.native.test_direct import Memory as NaturalMemory
 
-from . import corner_samples, language_samples
+from . import corner_samples, language_samples, template_samples
 
 SAMPLES = [
     (module, name)
@@ -29,6 +29,7 @@ SAMPLES = [
     for name, value in vars(module).items()
     if inspect.isfunction(value) and value.__module__ == module.__name__
 ]
+SAMPLES += [(template_samples, name) for name in template_samples.SAMPLES]
 VALUES = [0, 1, 2, 3, 4, 5, 7, 8, 100, 101, 127, 128, 200, 254, 255]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from pagerace.compiler import ir
+from pagerace.compiler import ir, templates
 from pagerace.compiler.builder import (
     Elements,
     Literal,
@@ -32,6 +32,7 @@ from pagerace.compiler.kinds import (
 )
 from pagerace.compiler.memory import Embedded, Leaf, may_be_none
 from pagerace.compiler.operators import Operators
+from pagerace.lang.constants import Constants
 from pagerace.lang.structures import (
     Array,
     BitStruct,
@@ -170,6 +171,8 @@ class Expressions(Operators):
                 )
         if isinstance(base, Pool):
             return Static((base, node.attr))
+        if isinstance(base, Constants):
+            return templates.entry(self, node, base)
         if isinstance(base, (list, dict, set)):
             self.fail(
                 node,

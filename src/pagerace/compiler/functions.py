@@ -8,9 +8,9 @@ import typing
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from pagerace.compiler import ir
+from pagerace.compiler import ir, templates
 from pagerace.compiler.builder import Static, Value, nothing
 from pagerace.compiler.calls import Calls
 from pagerace.compiler.diagnostic import Diagnostic
@@ -20,6 +20,9 @@ from pagerace.compiler.liveness import successors
 from pagerace.compiler.loops import Loops
 from pagerace.compiler.memory import Memory, may_be_none
 from pagerace.compiler.source import Edits, call_as_written, stores
+from pagerace.compiler.templates import Template
+
+Argument: TypeAlias = Operand | Static  # a Static is a constant table
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Functions(Loops, Calls):
         super().__init__(memory, diagnostics)
         self.edits, self.direct = edits, direct
         self.stack: list[types.FunctionType] = []
-        self.wanted: dict[str, types.FunctionType] = {}
+        self.wanted: dict[str, Template] = {}
         self.globals: dict[str, Any] = {}
         self.variables: dict[str, Any] = {}
         self.scope = Scope(NONE, -1)
@@ -70,7 +73,7 @@ class Functions(Loops, Calls):
                 f"{function.__name__}() has parameters of a kind the kernel has not",
                 help="plain parameters without defaults",
             )
-        hints = self._hints(function, tree)
+        hints = self.hints(function, tree)
         parameters: list[tuple[str, Scalar]] = []
         for argument in arguments.args:
             if argument.arg not in hints and argument.arg == "self":
@@ -84,7 +87,9 @@ class Functions(Loops, Calls):
                     help=f"{argument.arg}: u8",
                 )
             else:
-                parameters.append((argument.arg, self.hint(argument, hints[argument.arg])))
+                hint = hints[argument.arg]
+                scalar = templates.of_table(hint) or self.hint(argument, hint)
+                parameters.append((argument.arg, scalar))
         if "return" not in hints:
             self.fail(
                 tree,
@@ -97,7 +102,7 @@ class Functions(Loops, Calls):
         result = self.hint(tree.returns or tree, hints["return"])
         return parameters, result
 
-    def _hints(self, function: types.FunctionType, tree: ast.FunctionDef) -> dict[str, Any]:
+    def hints(self, function: types.FunctionType, tree: ast.FunctionDef) -> dict[str, Any]:
         """Annotations, strings resolved.  A wrong one is a mistake of the author's."""
         cached = function.__dict__.get("_pagerace_hints")
         if cached is not None:
@@ -174,11 +179,12 @@ class Functions(Loops, Calls):
                 help="write it as a loop: kernel stacks are small",
             )
         saved_tree = self.edits.tree(function)
-        with self._signature_place(function):
+        with self.at_signature(function):
             parameters, result = self.signature(function, saved_tree)
         operands = self._bind(node, function, parameters)
         if self.direct and self.stays_call(function):
-            return self._plain_call(node, function, operands, result)
+            arguments = dict(zip((name for name, _ in parameters), operands, strict=True))
+            return self._plain_call(node, function, arguments, result)
         self.emit(ir.Note("call", call_as_written(node, function), (), where))
         with self.entered(function, where) as tree:
             self.bind_parameters(tree, parameters, operands)
@@ -186,7 +192,7 @@ class Functions(Loops, Calls):
         return value
 
     @contextmanager
-    def _signature_place(self, function: types.FunctionType) -> Any:
+    def at_signature(self, function: types.FunctionType) -> Any:
         saved = (self.file, self.function, self.places)
         self.file, self.function = function.__code__.co_filename, function.__name__
         self.places = {}
@@ -197,7 +203,7 @@ class Functions(Loops, Calls):
 
     def _bind(
         self, node: ast.Call, function: types.FunctionType, parameters: list[tuple[str, Scalar]]
-    ) -> list[Operand]:
+    ) -> list[Argument]:
         given: dict[str, ast.expr] = dict(
             zip((p for p, _ in parameters), node.args, strict=False)
         )
@@ -223,19 +229,26 @@ class Functions(Loops, Calls):
             )
         types = dict(parameters)
         # As they are written: an argument given by name may stand before one that is not.
-        values = {name: self.operand(given[name], types[name]) for name in given}
+        values = {name: self._argument(given[name], types[name]) for name in given}
         return [values[name] for name in names]
+
+    def _argument(self, node: ast.expr, want: Scalar) -> Argument:
+        if want.kind == "table":
+            return templates.table(self, node, self.value(node), want)
+        return self.operand(node, want)
 
     def bind_parameters(
         self,
         tree: ast.FunctionDef,
         parameters: list[tuple[str, Scalar]],
-        operands: list[Operand],
+        operands: list[Argument],
     ) -> None:
         """A parameter is its argument's value; a copy only where it is assigned to."""
         changed = stores(tree)
         for (name, scalar), operand in zip(parameters, operands, strict=True):
-            if name in changed:
+            if isinstance(operand, Static):
+                self.variables[name] = operand
+            elif name in changed:
                 variable = self.register(scalar, name)
                 self.emit(ir.Op(variable, "convert", (operand,), self.where(tree)))
                 self.variables[name] = variable
@@ -297,13 +310,15 @@ class Functions(Loops, Calls):
         self,
         node: ast.Call,
         function: types.FunctionType,
-        operands: list[Operand],
+        arguments: dict[str, Argument],
         result: Scalar,
     ) -> Value:
         name = function.__name__
+        tables = {n: a.value for n, a in arguments.items() if isinstance(a, Static)}
+        operands = [a for a in arguments.values() if not isinstance(a, Static)]
         if not function.__dict__.get("external"):
-            name = self.symbol(function)
-            self.wanted[name] = function
+            name = templates.symbol(self, self.symbol(function), list(tables.values()))
+            self.wanted[name] = Template(function, tuple(tables.items()))
         destination = None if result.bits == 0 else self.register(result)
         self.emit(ir.Call(destination, name, tuple(operands), self.where(node)))
         if destination is None:

@@ -21,12 +21,13 @@ class Scalar:
     """The type of a value.  ``cls`` is the enum, bit struct or structure it is of.
 
     A pointer (only in direct code) has ``element``, the type that it points to; a bit
-    struct has ``fields``, from bit 0 upward.
+    struct has ``fields``, from bit 0 upward.  A "table" is a parameter for a constant table
+    of class ``cls``, and the type of no value.
     """
 
     bits: int
     signed: bool = False
-    kind: Literal["int", "bool", "enum", "bits", "ref", "ptr", "none"] = "int"
+    kind: Literal["int", "bool", "enum", "bits", "ref", "ptr", "none", "table"] = "int"
     cls: type | None = None
     nullable: bool = False
     element: Scalar | None = None

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from pagerace.compiler.fields import FieldError, lengths_of, referent
 from pagerace.compiler.ir import BOOL, INT, NONE, Family, Scalar
+from pagerace.lang.constants import Constants
 from pagerace.lang.direct import ptr
 from pagerace.lang.integers import SizedInt
 from pagerace.lang.structures import (
@@ -94,6 +95,9 @@ class Memory:
         self.arrays: dict[int, FieldPlace] = {}
         self.kept: list[Any] = []  # keeps every object alive, so that ids stay unique
         self._bits: dict[type[BitStruct], dict[str, tuple[int, Scalar]]] = {}
+        # Constant tables that direct code has functions for, and what was found to be right.
+        self.tables: list[Constants] = []
+        self.compared: set[tuple[str, Any]] = set()
 
     # -- types ------------------------------------------------------------------
 

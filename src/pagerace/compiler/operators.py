@@ -18,6 +18,7 @@ from pagerace.compiler.kinds import (
     plain,
     result_type,
 )
+from pagerace.lang.constants import Constants
 
 ARITHMETIC: dict[type[ast.operator], str] = {
     ast.Add: "add",
@@ -79,6 +80,14 @@ class Operators(Builder):
                 "a whole array is not a value",
                 label="an array",
                 help="take one element: a[i]",
+            )
+        if isinstance(value.value, Constants):
+            self.fail(
+                node,
+                "constant-table",
+                "which table this is would be known only in the run",
+                label=kind_of(value),
+                help="choose by `if`, and name a table in each branch",
             )
         self.fail(
             node,

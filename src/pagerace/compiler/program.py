@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pagerace.compiler import footprint, interpreter, ir, liveness, points
-from pagerace.compiler.builder import Skip
+from pagerace.compiler import footprint, interpreter, ir, liveness, points, templates
+from pagerace.compiler.builder import Skip, Static
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.compiler.fields import FieldError
 from pagerace.compiler.fold import fold
-from pagerace.compiler.functions import Scope
+from pagerace.compiler.functions import Argument, Scope
 from pagerace.compiler.gate import NotOneBlock, gate
 from pagerace.compiler.ir import BOOL, NONE, Code, Const, Process, Program, Property, Reg, Where
 from pagerace.compiler.kinds import describe, did_you_mean
@@ -22,6 +22,8 @@ from pagerace.compiler.memory import GlobalObject, Memory
 from pagerace.compiler.private import promote
 from pagerace.compiler.reachable import reachable
 from pagerace.compiler.source import Edits, function_tree, resolve_name
+from pagerace.compiler.templates import Template
+from pagerace.lang.constants import Constants
 from pagerace.lang.protocol import CPUS_MAX, Function, Protocol, Thread
 from pagerace.lang.structures import Pool, bound
 
@@ -58,15 +60,16 @@ def compile_direct(functions: Sequence[Function]) -> tuple[list[Code], list[ir.F
     diagnostics: list[Diagnostic] = []
     memory = _memory_of(functions)
     codes: dict[str, Code] = {}
-    pending = list(functions)
+    pending = [(function.__name__, Template(function)) for function in functions]
     edits = Edits(())
     while pending:
-        function = pending.pop(0)
-        if function.__name__ in codes:
+        name, template = pending.pop(0)
+        if name in codes:
             continue
         lowerer = Lowerer(memory, diagnostics, edits, direct=True)
-        codes[function.__name__] = lower_function(lowerer, function)
-        pending.extend(lowerer.wanted.values())
+        code = codes[name] = lower_function(lowerer, template.function, template.tables)
+        code.name = name
+        pending.extend(lowerer.wanted.items())
     if diagnostics:
         raise CompileError(unique(diagnostics))
     for code in codes.values():
@@ -83,15 +86,26 @@ def _memory_of(functions: Sequence[Function]) -> Memory:
     return memory
 
 
-def lower_function(lowerer: Lowerer, function: Any) -> Code:
-    """One function with its parameters in registers and no caller."""
+def lower_function(
+    lowerer: Lowerer, function: Any, tables: Sequence[tuple[str, Constants]] = ()
+) -> Code:
+    """One function with its parameters in registers and no caller.
+
+    ``tables`` are those that its parameters for constant tables stand for.
+    """
     code = lowerer.code
     code.name = function.__name__
     # A refused signature ends the lowering of its function, and nothing else.
     with suppress(Skip), lowerer.entered(function, None) as tree:
         parameters, result = lowerer.signature(function, tree)
         registers: list[Reg] = []
+        known = dict(tables)
         for name, scalar in parameters:
+            if scalar.kind == "table":
+                lowerer.variables[name] = templates.table(
+                    lowerer, tree, Static(known.get(name)), scalar
+                )
+                continue
             register = lowerer.register(scalar, name)
             registers.append(register)
             lowerer.variables[name] = register
@@ -208,9 +222,12 @@ class _Compilation:
                     help=f"thread({', '.join([function.__name__, *(n for n, _ in parameters)])}"
                     ", cpu=0)",
                 )
-            operands: list[ir.Operand] = []
+            operands: list[Argument] = []
             for (_, scalar), given in zip(parameters, thread.args, strict=True):
                 value = lowerer.static(tree, given)
+                if scalar.kind == "table":
+                    operands.append(templates.table(lowerer, tree, value, scalar))
+                    continue
                 operand = lowerer.as_operand(tree, value, scalar)  # pyright: ignore
                 operands.append(lowerer.convert(tree, operand, scalar))
             lowerer.bind_parameters(tree, parameters, operands)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pagerace.compiler.fields import lengths_of, referent
 from pagerace.compiler.memory import GlobalObject
+from pagerace.lang.constants import Constants
 from pagerace.lang.protocol import Function
 from pagerace.lang.structures import (
     Array,
@@ -31,7 +32,7 @@ def reachable(
     objects: dict[int, tuple[str, GlobalObject]] = {}
     parts: list[tuple[str, Any]] = []
     modules: set[types.ModuleType] = set()
-    scopes: set[int] = set()  # globals of modules whose locks have been looked for
+    scopes: set[int] = set()  # tables, and globals of modules whose locks are looked for
     pending = list(functions)
 
     def note(name: str, value: Any, names: Iterable[str]) -> None:
@@ -45,6 +46,11 @@ def reachable(
                 objects[id(value)] = (name, value)
                 for _, key, inner in assignments(value):
                     note(f"{name}.{key}", inner, ())
+        elif isinstance(value, Constants) and id(value) not in scopes:
+            scopes.add(id(value))
+            for key, inner in vars(value).items():
+                whole = isinstance(inner, (Struct, Pool))  # which has a name of its own
+                parts.append((key, inner)) if whole else note(key, inner, ())
         elif isinstance(value, types.ModuleType) and not value.__name__.startswith(
             "pagerace.lang"
         ):
@@ -73,7 +79,7 @@ def reachable(
 
     for value in values:
         note(global_name(value, f"argument{len(objects)}"), value, ())
-    for name, value in parts:  # last, when what they are parts of has its own name
+    for name, value in parts:  # last, when what they are parts of, or itself, has its name
         home: Any = value
         while (above := home_of(home)) is not None:
             home = above[0]

@@ -18,6 +18,7 @@ from pagerace.compiler.program import lower_function, track_allocation, unique
 from pagerace.compiler.reachable import reachable
 from pagerace.compiler.source import Edits
 from pagerace.compiler.sparse import SparseMemory
+from pagerace.compiler.templates import Template
 from pagerace.lang.protocol import Edit, Function
 from pagerace.lang.structures import Struct
 
@@ -54,16 +55,15 @@ def compile_whole(functions: Sequence[Function], edits: Sequence[Edit] = ()) -> 
         raise CompileError([Diagnostic("unknown-type", str(error), "", 1, 0, 1)]) from None
     codes: dict[str, Code] = {}
     made = Edits(tuple(edits))
-    pending: list[Function] = list(functions)
+    pending = [(symbol_of(function), Template(function)) for function in functions]
     while pending:
-        function = pending.pop(0)
-        symbol = symbol_of(function)
+        symbol, template = pending.pop(0)
         if symbol in codes:
             continue
         lowerer = _Lowerer(memory, diagnostics, made, direct=True)
-        code = codes[symbol] = lower_function(lowerer, function)
+        code = codes[symbol] = lower_function(lowerer, template.function, template.tables)
         code.name = symbol
-        pending.extend(lowerer.wanted.values())
+        pending.extend(lowerer.wanted.items())
     if diagnostics:
         raise CompileError(unique(diagnostics))
     for code in codes.values():

@@ -12,6 +12,7 @@ from pagerace.lang.access import (
     smp_wmb,
     xchg,
 )
+from pagerace.lang.constants import Constants
 from pagerace.lang.flow import (
     atomic,
     bug_on,
@@ -52,6 +53,7 @@ __all__ = [
     "Array",
     "BitStruct",
     "Config",
+    "Constants",
     "HOLDS",
     "Pool",
     "READ_ONCE",

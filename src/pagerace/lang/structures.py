@@ -12,6 +12,7 @@ pool holds its objects.  The compiler reads the same classes to lay out a state.
 ``pool(Page, 4)``       objects that ``alloc()`` hands out and ``free()`` takes back
 ``per_thread(Task)``    one object a thread, which no other thread can see
 ``class Machine(Config)`` compile-time parameters: they cost nothing where they are read
+``class ops(Constants)``  a constant table of functions and numbers: see constants.py
 ======================  =========================================================
 """
 

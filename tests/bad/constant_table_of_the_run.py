@@ -1,0 +1,39 @@
+"""A table of functions that is not known when the claim is compiled."""
+
+from collections.abc import Callable
+
+from pagerace.lang import Constants, Struct, protocol, thread, u8
+
+
+class Page(Struct):
+    dirty: bool
+    mapcount: u8
+
+
+class walk_ops(Constants):
+    entry: Callable[[Page, u8], u8] | None = None
+    depth: int = 1
+
+
+page = Page()
+
+
+def clean(page: Page, address: u8) -> u8:
+    page.dirty = False
+    return address
+
+
+CLEAN = walk_ops(entry=clean)
+KEEP = walk_ops()
+
+
+def walk(page: Page, ops: walk_ops) -> None:
+    if ops.entry is not None:
+        page.mapcount = ops.entry(page, 0)
+
+
+def unmap() -> None:
+    walk(page, CLEAN if page.dirty else KEEP)
+
+
+claim = protocol(threads=[thread(unmap, cpu=0), thread(walk, page, KEEP, cpu=1)])
