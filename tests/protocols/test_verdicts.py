@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.protocols import counts_t1, counts_t3, counts_t4
+from tests.protocols import counts_t1, counts_t2, counts_t3, counts_t4
 from tests.protocols.claims import assert_holds, assert_violated, claims_of, properties_of
 
-GROUPS = {"T1": counts_t1, "T3": counts_t3, "T4": counts_t4}
+GROUPS = {"T1": counts_t1, "T2": counts_t2, "T3": counts_t3, "T4": counts_t4}
 HOLDS = {name: found for counts in GROUPS.values() for name, found in counts.HOLDS.items()}
 VIOLATED = {
     name: found for counts in GROUPS.values() for name, found in counts.VIOLATED.items()
@@ -22,6 +22,7 @@ COMPLETE = {
     ("t1_map_loop", "t1_progress", "t1_tables"): {
         "bad-page-cache", "sleeping-while-atomic", "use-after-free",
     },
+    ("t2_install", "t2_munmap"): {"use-after-free"},
     ("t4_lost_write",): {"use-after-free"},
     ("t3_private",): set[str](),
     ("t4_mremap",): set[str](),

@@ -61,21 +61,27 @@ class pte_slot(Struct):
 
 
 class Watch(Config):
-    """``entries``: remember what an entry holds, for claims about reads without a lock."""
+    """``entries``: remember what an entry holds, for claims about reads without a lock.
+
+    ``tables``: look how an entry above the PTEs changes, for claims about who changes it.
+    """
 
     entries: bool = False
+    tables: bool = False
 
 
 class watched_entry(Struct):
     """What no machine has: which values the entry ``ptep`` has held since watch_entry().
 
     Bit n of ``held`` stands for the present value whose number_of() is n.  With it a claim
-    can say that a reader got nothing that was never there.
+    can say that a reader got nothing that was never there.  ``overwritten``: it pointed to a
+    table, and something else was stored there that is not none.
     """
 
     ptep: pte_slot | None = None
     watching: bool
     held: u32
+    overwritten: bool
 
 
 watched = watched_entry()
@@ -99,6 +105,14 @@ def remember(ptep: pte_slot) -> None:
         pte = ptep.value
         if ptep is watched.ptep and watched.watching and pte.present:
             watched.held |= u32(1) << number_of(pte)
+
+
+def remember_change(ptep: pte_slot, pte: pte_t) -> None:
+    """Look at what a store is about to replace; part of the step that stores."""
+    if Watch.tables and ptep is watched.ptep:
+        was = ptep.value
+        if was.present and not was.huge and pte.present:
+            watched.overwritten = True
 
 
 def watch_entry() -> None:
@@ -138,8 +152,9 @@ def load_entry_whole(ptep: pte_slot) -> pte_t:
 
 def store_entry(ptep: pte_slot, pte: pte_t) -> None:
     """One store of all bits."""
-    if Watch.entries:
+    if Watch.entries or Watch.tables:
         with atomic():
+            remember_change(ptep, pte)
             ptep.value = pte
             remember(ptep)
     else:
@@ -151,9 +166,10 @@ def exchange_entry(ptep: pte_slot, pte: pte_t) -> pte_t:
 
     No bit that the walker sets is lost between the load and the store.
     """
-    if Watch.entries:
+    if Watch.entries or Watch.tables:
         with atomic():
             was = ptep.value
+            remember_change(ptep, pte)
             ptep.value = pte
             remember(ptep)
         return was

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pagerace.lang import s64, u32
 from pagerace.machine.memory import ulong
+from pagerace.machine.tables import PteTables
 from pagerace.mm.errno import EACCES, EBADF, EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW
 from pagerace.mm.maple_tree import mas_find, mas_find_slot, mas_prev, mas_store
 from pagerace.mm.memory import unmap_vmas
@@ -62,6 +63,7 @@ from pagerace.mm.mmap_lock import (
 )
 from pagerace.mm.mmu_gather import gathers, tlb_finish_mmu, tlb_gather_mmu
 from pagerace.mm.munmap import do_vmi_align_munmap, find_vma_intersection, task_size
+from pagerace.mm.pgtable_free import free_pgtables
 from pagerace.mm.populate import mm_populate
 from pagerace.mm.shmem import shmem_zero_setup
 from pagerace.mm.vma import (
@@ -152,12 +154,14 @@ def detach_vma_to_be_unmapped(mm: mm_struct, vma: vm_area_struct) -> None:
 def unmap_region(mm: mm_struct, vma: vm_area_struct, start: ulong, end: ulong) -> None:
     """unmap_region(): zap, take the VMA out of the file's rmap, flush, free.
 
-    The page tables themselves are not freed.
+    Page tables are freed where they come and go: nothing else is mapped near this VMA.
     """
     tlb = gathers.current
     tlb_gather_mmu(tlb, mm)
     unmap_vmas(tlb, vma, start, end)
-    unlink_file_vma(vma)  # free_pgtables()
+    unlink_file_vma(vma)
+    if PteTables.come_and_go:
+        free_pgtables(tlb, vma, 0, 0)
     tlb_finish_mmu(tlb)
 
 

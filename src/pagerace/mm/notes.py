@@ -6,8 +6,10 @@ no part of a state where none does.
 
 from __future__ import annotations
 
-from pagerace.lang import Array, Config, Struct, array, atomic
+from pagerace.lang import Array, Config, Struct, array, atomic, u8
 from pagerace.machine.memory import Machine, count_t, nr_t, pfn_t, ulong
+from pagerace.mm.lockdep import LockClass
+from pagerace.mm.sched import tasks
 
 BATCHES_MAX = 4  # MmuGather.batches may not be more where delayed rmaps are noted
 
@@ -15,24 +17,28 @@ BATCHES_MAX = 4  # MmuGather.batches may not be more where delayed rmaps are not
 class Notes(Config):
     """``delayed``: rmaps that wait for a flush.  ``breaks``: whether a zap that stopped
     had got anywhere.  ``unflushed``: cleared addresses whose flush is to come.
-    ``walk``: what a walk has said of each page (mm/walk_notes.py)."""
+    ``walk``: what a walk has said of each page (mm/walk_notes.py).
+    ``installs``: whether who installs a table has mmap_lock."""
 
     delayed: bool = False
     breaks: bool = False
     unflushed: bool = False
     walk: bool = False
+    installs: bool = False
 
 
 class gather_notes(Struct):
     """``delayed[pfn]`` and ``in_batch[b]`` count queued pages that still have their rmap.
 
     ``idle_break``: zap_pte_range() has dropped the PTL without having cleared an entry.
+    ``unlocked_install``: a table was installed by a task that did not hold mmap_lock.
     """
 
     delayed: Array[count_t] = array(lambda: Machine.frames)
     in_batch: Array[count_t] = array(BATCHES_MAX)
     idle_break: bool
     unflushed: Array[bool] = array(lambda: Machine.pages)
+    unlocked_install: bool
 
 
 notes = gather_notes()
@@ -72,3 +78,9 @@ def note_flushed(start: ulong, end: ulong) -> None:
         with atomic():
             for address in range(start, end):
                 notes.unflushed[address] = False
+
+
+def note_install() -> None:
+    """A table of PTEs is about to be linked."""
+    if Notes.installs and tasks.current.held_locks & (u8(1) << LockClass.MMAP_LOCK) == 0:
+        notes.unlocked_install = True

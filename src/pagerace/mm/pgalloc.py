@@ -33,6 +33,7 @@ from pagerace.machine.tables import (
 )
 from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc
 from pagerace.mm.mm_types import mm_struct, pmd_t
+from pagerace.mm.notes import note_install
 from pagerace.mm.pgtable import pmd_lock
 from pagerace.mm.pgtable_levels import p4d_offset, pgd_offset, pmd_offset, pud_offset
 from pagerace.mm.rcupdate import Rcu, __call_rcu, rcu_head, synchronize_rcu
@@ -126,6 +127,7 @@ def pmd_install(mm: mm_struct, pmd: pmd_t, table: page_table) -> bool:
     ptl = pmd_lock(mm, pmd)
     installed = pmd_none(pmdp_get(pmd))
     if installed:
+        note_install()
         mm_inc_nr_ptes(mm)
         pmd_populate(mm, pmd, table)
     spin_unlock(ptl)

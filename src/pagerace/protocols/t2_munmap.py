@@ -1,0 +1,108 @@
+"""munmap() frees tables that others walk: who is kept out, and by what.
+
+Faults and all others that hold mmap_lock do not find the VMA any more; a walk by the rmap
+finds it no more once unlink_file_vma() has returned.  What is left is who walks without a
+lock, with its interrupts off, and the hardware.  They are waited for: by an interrupt that
+such a CPU takes later, or by RCU where no interrupt is sent.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import HOLDS, agent, drop, mutant, protocol, swap, thread, violates
+from pagerace.machine.arch import Arch
+from pagerace.machine.entry import Watch
+from pagerace.machine.irq import local_irq_disable, local_irq_save
+from pagerace.machine.memory import Machine
+from pagerace.machine.tables import PteTables
+from pagerace.machine.tlbi import receive_tlbi
+from pagerace.mm.mmap import unmap_region
+from pagerace.mm.mmu_gather import (
+    pte_free_tlb,
+    tlb_remove_table_free,
+    tlb_table_flush,
+    tlb_table_invalidate,
+)
+from pagerace.mm.pgalloc import mm_dec_nr_ptes
+from pagerace.mm.pgtable_free import free_pgtables, free_pte_range
+from pagerace.mm.rcupdate import synchronize_rcu
+from pagerace.mm.tlb import sysvec_call_function
+from pagerace.mm.vma import unlink_file_vma
+from pagerace.protocols._table_walkers import (
+    a_table_goes_before_another_comes,
+    gup_fast,
+    setup,
+    tables_are_counted,
+    unmap,
+    write_protect,
+)
+
+BROADCAST = [
+    thread(unmap, cpu=0), thread(gup_fast, cpu=1), agent(receive_tlbi, cpu=1)
+]  # fmt: skip
+
+by_ipi = protocol(
+    title="GUP-fast holds off the interrupt after which the table is freed",
+    kernel="mm/mmu_gather.c: tlb_table_flush()",
+    threads=[
+        thread(unmap, cpu=0), thread(gup_fast, cpu=1), agent(sysvec_call_function, cpu=1)
+    ],
+    setup=setup,
+    always=[a_table_goes_before_another_comes],
+    at_end=[tables_are_counted],
+    config=[
+        Machine(cpus=2, frames=2, tables=1),
+        PteTables(come_and_go=True, nr_ptes=True),
+        Watch(tables=True),
+    ],
+    mutants={
+        "interrupts_on": mutant(
+            drop(local_irq_save, local_irq_disable), killed_by="use-after-free"
+        ),
+        "free_before_flush": mutant(
+            swap(tlb_table_flush, tlb_table_invalidate, tlb_remove_table_free),
+            killed_by="use-after-free",
+        ),
+        "not_counted": mutant(
+            drop(free_pte_range, mm_dec_nr_ptes), killed_by=tables_are_counted
+        ),
+        "never_freed": mutant(
+            drop(free_pte_range, pte_free_tlb), killed_by=tables_are_counted
+        ),
+    },
+)  # fmt: skip
+
+no_ipi = by_ipi.replace(
+    title="arm64 interrupts nobody to invalidate a TLB: GUP-fast reads a table that is free",
+    config=[Machine(arch=Arch.ARM64, cpus=2, frames=2, tables=1)],
+    threads=BROADCAST,
+    expect=violates("use-after-free"),
+    mutants={},
+)
+
+by_rcu = no_ipi.replace(
+    title="interrupts off are an RCU reader: a grace period before a table is free",
+    commit="718b13861d22",
+    config=[PteTables(come_and_go=True, nr_ptes=True, rcu_free=True)],
+    expect=HOLDS,
+    mutants={
+        "interrupts_on": mutant(
+            drop(local_irq_save, local_irq_disable), killed_by="use-after-free"
+        ),
+        "no_grace_period": mutant(
+            drop(tlb_remove_table_free, synchronize_rcu), killed_by="use-after-free"
+        ),
+    },
+)
+
+by_rmap = by_ipi.replace(
+    title="a walk by the rmap finds the VMA no more when its table goes",
+    kernel="mm/memory.c: free_pgtables()",
+    threads=[
+        thread(unmap, cpu=0), thread(write_protect, cpu=1), agent(sysvec_call_function, cpu=1)
+    ],
+    mutants={
+        "unlinked_after_it": mutant(
+            swap(unmap_region, unlink_file_vma, free_pgtables), killed_by="use-after-free"
+        ),
+    },
+)  # fmt: skip
