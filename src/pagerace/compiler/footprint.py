@@ -6,6 +6,7 @@ everything.  An index names the cells in the interval of numbers that it can be.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeAlias
 
 from pagerace.compiler.ir import Choose, Code, Family, Load, Store
@@ -15,10 +16,10 @@ from pagerace.compiler.ranges import Interval, interval, intervals
 Cells: TypeAlias = "dict[int, frozenset[int] | None]"
 
 
-def compute(code: Code, unset: int | None = None) -> None:
+def compute(code: Code, unset: Collection[int] | None = None) -> None:
     """Fill ``Point.reads``, ``writes`` and ``chooses`` of each block that has a point.
 
-    ``unset`` is the mask of the registers that are live at the start, if it is known.
+    ``unset``: the numbers of the registers live at the start, if they are known.
     """
     found = intervals(code, unset)
     for number, block in enumerate(code.blocks):

@@ -9,8 +9,8 @@ written again.  Two kinds of reader do not matter, so that equal states stay equ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
 
 from pagerace.compiler.ir import (
     Block,
@@ -135,7 +135,7 @@ def compute(code: Code) -> list[Reg]:
 
     Returns the registers that are read on some path on which nothing has set them.
     """
-    entries = live_at_entry(code)
+    entries = live_registers(code)
     for block, live in zip(code.blocks, entries, strict=True):
         if block.point is not None:
             block.point.live = tuple(_registers(code, live))
@@ -161,50 +161,100 @@ def first_read(code: Code, register: Reg) -> Where | None:
     return None
 
 
-def live_at_entry(code: Code, *, notes: bool = False) -> list[int]:
-    """For each block the set of registers live at its start, as a bit mask.
-
-    ``notes``: let what only a Note shows count as needed.
-    """
-    entries = [0] * len(code.blocks)
-    effects = [_effects(block, notes=notes) for block in code.blocks]
-    predecessors: list[list[int]] = [[] for _ in code.blocks]
-    for number, block in enumerate(code.blocks):
-        for successor in successors(block.terminator):
-            predecessors[successor].append(number)
-    # From the last block back: most successors are done before their predecessors.
-    pending = dict.fromkeys(range(len(code.blocks)))
-    while pending:
-        number, _ = pending.popitem()
-        live = live_at_exit(code.blocks[number], entries)
-        for written, read, pure in effects[number]:
-            if live & written or not pure:
-                live = live & ~written | read
-        if live != entries[number]:
-            entries[number] = live
-            pending.update(dict.fromkeys(predecessors[number]))
-    return entries
-
-
-def _effects(block: Block, *, notes: bool) -> list[tuple[int, int, bool]]:
-    """(written mask, read mask, matters only if the written is live), from the end up."""
-    effects: list[tuple[int, int, bool]] = []
-    for instruction in reversed(block.instructions):
-        pure = isinstance(instruction, (Op, Lookup))
-        if not pure and not notes and isinstance(instruction, Note):
-            continue
-        target = destination(instruction)
-        written = 0 if target is None else 1 << target.number
-        effects.append((written, _mask(operands(instruction)), pure))
-    return effects
+def live_at_entry(code: Code) -> list[int]:
+    """For each block the set of registers live at its start, as a bit mask."""
+    return [_mask_of(live) for live in live_registers(code)]
 
 
 def live_at_exit(block: Block, entries: list[int]) -> int:
     """The mask after a block's last instruction, from its successors' entries."""
-    live = _mask(operands(block.terminator))
+    live = _mask_of(_numbers(operands(block.terminator)))
     for successor in successors(block.terminator):
         live |= entries[successor]
     return live
+
+
+def live_registers(code: Code) -> list[set[int]]:
+    """For each block the numbers of the registers live at its start; none if it never runs.
+
+    Few registers of many are live at a time: as sets they take a fraction of the time that
+    masks as long as the list of registers take.
+    """
+    return _live(code, [_effects(block, notes=False) for block in code.blocks])
+
+
+# (register written or -1, registers read, matters only if the written one is live)
+_Effect: TypeAlias = tuple[int, tuple[int, ...], bool]
+
+
+def _live(code: Code, effects: list[list[_Effect]]) -> list[set[int]]:
+    """What is live at the start of each block that can run, given what each block does."""
+    order = blocks_in_order(code)
+    predecessors: list[list[int]] = [[] for _ in code.blocks]
+    for number in order:
+        for successor in successors(code.blocks[number].terminator):
+            predecessors[successor].append(number)
+    entries: list[set[int]] = [set() for _ in code.blocks]
+    order.reverse()  # most successors are done before their predecessors
+    pending = set(order)
+    while pending:
+        for number in order:
+            if number not in pending:
+                continue
+            pending.remove(number)
+            live = _after(code.blocks[number], entries)
+            _go_up(live, effects[number])
+            if len(live) != len(entries[number]):  # it only grows
+                entries[number] = live
+                pending.update(predecessors[number])
+    return entries
+
+
+def _go_up(live: set[int], effects: list[_Effect]) -> None:
+    """From what is live behind instructions to what is live before them."""
+    for written, read, pure in effects:
+        if written in live:
+            live.discard(written)
+        elif pure:
+            continue
+        live.update(read)
+
+
+def _effects(block: Block, *, notes: bool) -> list[_Effect]:
+    """The effects of a block's instructions, from the end up, its Notes left out or not."""
+    effects: list[_Effect] = []
+    for instruction in reversed(block.instructions):
+        kind = type(instruction)
+        if kind is Note and not notes:
+            continue
+        target = destination(instruction)
+        written = -1 if target is None else target.number
+        read = _numbers(operands(instruction))
+        effects.append((written, read, kind is Op or kind is Lookup))
+    return effects
+
+
+def _after(block: Block, entries: list[set[int]]) -> set[int]:
+    """What is live after a block's last instruction, from its successors' entries."""
+    live = set(_numbers(operands(block.terminator)))
+    return live.union(*(entries[n] for n in successors(block.terminator)))
+
+
+def read_first(block: Block) -> list[int]:
+    """The registers that a block reads, Notes too, before it writes them."""
+    found: dict[int, None] = {}
+    written: set[int] = set()
+    for instruction in block.instructions:
+        for number in _numbers(operands(instruction)):
+            if number not in written:
+                found[number] = None
+        target = destination(instruction)
+        if target is not None:
+            written.add(target.number)
+    for number in _numbers(operands(block.terminator)):
+        if number not in written:
+            found[number] = None
+    return list(found)
 
 
 def remove_unused(code: Code) -> bool:
@@ -212,33 +262,40 @@ def remove_unused(code: Code) -> bool:
 
     True if there was one.
     """
-    entries = live_at_entry(code, notes=True)
+    effects = [_effects(block, notes=True) for block in code.blocks]
+    entries = _live(code, effects)
     removed = False
-    for block in code.blocks:
-        live = live_at_exit(block, entries)
+    for number, block in enumerate(code.blocks):
+        live = _after(block, entries)
         kept: list[Instruction] = []
-        effects = _effects(block, notes=True)
         for instruction, (written, read, pure) in zip(
-            reversed(block.instructions), effects, strict=True
+            reversed(block.instructions), effects[number], strict=True
         ):
-            if live & written or not pure:
-                live = live & ~written | read
-                kept.append(instruction)
-        removed |= len(kept) < len(block.instructions)
-        block.instructions = kept[::-1]
+            if written in live:
+                live.discard(written)
+            elif pure:
+                continue
+            live.update(read)
+            kept.append(instruction)
+        if len(kept) < len(block.instructions):
+            removed = True
+            block.instructions = kept[::-1]
     return removed
 
 
-def _mask(args: tuple[Operand, ...]) -> int:
+def _numbers(args: tuple[Operand, ...]) -> tuple[int, ...]:
+    return tuple([arg.number for arg in args if type(arg) is Reg])
+
+
+def _mask_of(numbers: Iterable[int]) -> int:
     mask = 0
-    for arg in args:
-        if isinstance(arg, Reg):
-            mask |= 1 << arg.number
+    for number in numbers:
+        mask |= 1 << number
     return mask
 
 
-def _registers(code: Code, mask: int) -> Iterator[Reg]:
-    """The registers of a mask.  One of no bits holds nothing and is left out."""
-    for number in members(mask):
+def _registers(code: Code, numbers: Iterable[int]) -> Iterator[Reg]:
+    """These registers in order.  One of no bits holds nothing and is left out."""
+    for number in sorted(numbers):
         if code.registers[number].bits > 0:
             yield Reg(number, code.registers[number])

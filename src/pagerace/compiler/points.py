@@ -31,7 +31,8 @@ from pagerace.compiler.ir import (
     Where,
 )
 from pagerace.compiler.liveness import blocks_in_order, remove_unused, successors
-from pagerace.compiler.simplify import recompute, simplify
+from pagerace.compiler.recompute import recompute
+from pagerace.compiler.simplify import simplify
 
 MACHINE = str(Path(__file__).parents[1] / "machine")
 ALLOCATED = ".<allocated>"  # the bits that tell which objects of a pool are in use

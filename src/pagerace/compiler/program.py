@@ -20,6 +20,7 @@ from pagerace.compiler.leaks import leak_property
 from pagerace.compiler.lower import Lowerer
 from pagerace.compiler.memory import GlobalObject, Memory
 from pagerace.compiler.private import promote
+from pagerace.compiler.quiet import no_collection
 from pagerace.compiler.reachable import reachable
 from pagerace.compiler.source import Edits, function_tree, resolve_name
 from pagerace.compiler.templates import Template
@@ -32,6 +33,7 @@ LOCKS_MAX = 64
 FOUND_BY_SEARCH = ("deadlock", "livelock", "lock-order-inversion", "endless-loop", "data-race")
 
 
+@no_collection()
 def compile_protocol(protocol: Protocol, name: str = "") -> Program:
     """Compile a claim.  Raises CompileError with every mistake that was found."""
     with bound(*protocol.config) as parameters:
@@ -306,7 +308,7 @@ class _Compilation:
                 self._gate(process, questions[process.index])
             unset = liveness.compute(process.code)
             self._refuse_unset(process, unset)
-            footprint.compute(process.code, sum(1 << r.number for r in unset))
+            footprint.compute(process.code, [r.number for r in unset])
         for prop in program.properties:
             fold(prop.code)
             _drop_sections(prop.code)

@@ -6,7 +6,7 @@ index such as ``cpu * entries + page``, and so the cells that a step can touch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeAlias
 
 from pagerace.compiler import ops
@@ -21,7 +21,7 @@ from pagerace.compiler.ir import (
     Reg,
     Scalar,
 )
-from pagerace.compiler.liveness import destination, live_at_entry, members, operands
+from pagerace.compiler.liveness import destination, live_registers, operands
 
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
@@ -30,13 +30,13 @@ Interval: TypeAlias = tuple[int, int]  # the least and the greatest, both possib
 _ROUNDS_MAX = 4  # after which what still grows may be anything, as a loop counter
 
 
-def intervals(code: Code, unset: int | None = None) -> list[Interval | None]:
+def intervals(code: Code, unset: Collection[int] | None = None) -> list[Interval | None]:
     """The interval of each register; None for one that is never written.
 
-    ``unset`` is the mask of those live at the start, if the caller has it.
+    ``unset``: the numbers of those live at the start, if the caller knows them.
     """
     found: list[Interval | None] = [None] * len(code.registers)
-    for number in members(live_at_entry(code)[0] if unset is None else unset):
+    for number in live_registers(code)[0] if unset is None else unset:
         found[number] = (0, 0)  # read before it is written: 0, or an argument
     for parameter in code.parameters:
         found[parameter.number] = _whole(parameter.type)

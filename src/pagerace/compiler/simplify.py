@@ -1,24 +1,32 @@
-"""Knowing values beforehand: fewer operations, and fewer registers in a state.
+"""Knowing values beforehand: fewer operations, and fewer ways through the code.
 
-Going forward through the graph one fact is kept for each register: the operation on
-other registers and constants whose result it holds; and for each comparison that a
-Check or a Branch has decided: how.  ``simplify`` replaces operands
-that are known, and drops a Check or a Branch that is decided.  ``recompute`` takes
-out of a state each register that can be computed from the others there.
-
-    page = convert i            state at the point: i, page, cell
-    cell = mul page, 4    ==>   state at the point: i
-    (point)                     (point) page = convert i; cell = mul page, 4
+Going forward through the graph facts about registers are kept (see ``facts``).
+``simplify`` replaces operands that are known, and drops a Check or a Branch that is
+decided; ``recompute`` takes out of a state what the facts there give.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from heapq import heappop, heappush
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from pagerace.compiler import ops
+from pagerace.compiler.facts import (
+    Fact,
+    Facts,
+    Key,
+    Readers,
+    about,
+    common,
+    decide,
+    fact_of,
+    forget,
+    is_about,
+    learn,
+    root,
+)
 from pagerace.compiler.ir import (
     Block,
     Branch,
@@ -36,33 +44,18 @@ from pagerace.compiler.ir import (
     Operand,
     Reg,
     Return,
-    Scalar,
     Store,
     Wait,
-    Where,
 )
 from pagerace.compiler.liveness import (
     blocks_in_order,
     destination,
-    live_at_entry,
+    live_registers,
     loops,
-    members,
+    read_first,
     successors,
 )
 from pagerace.compiler.ranges import COMPARISONS, decided, interval, intervals
-
-
-class Fact(NamedTuple):
-    """A register of ``type`` holds ``name(args)``, or ``table[args[0]]`` of a Lookup."""
-
-    name: str
-    args: tuple[Operand, ...]
-    type: Scalar
-    table: tuple[int, ...] = ()
-
-
-Facts: TypeAlias = "dict[int | Fact, Fact]"  # of a register number or a comparison
-Readers: TypeAlias = "dict[int, set[int | Fact]]"  # whose facts may mention the register
 
 Edge: TypeAlias = tuple[int, int]  # the block that it leaves, and which of its ways on
 
@@ -78,13 +71,16 @@ class _Forward:
     ``simplified``: what becomes of a block then.
     """
 
-    def __init__(self, code: Code, needed: list[int] | None = None) -> None:
-        """``needed``: for each block a mask of the only registers to know about there."""
+    def __init__(self, code: Code, needed: list[set[int]] | None = None) -> None:
+        """``needed``: for each block the only registers to know about there."""
         self.code, self.needed = code, needed
         self.entries: list[Facts | None] = [None] * len(code.blocks)
         self.simplified: list[Block | None] = [None] * len(code.blocks)
         self.arriving: list[dict[Edge, Facts]] = [{} for _ in code.blocks]
         self.changes = [0] * len(code.blocks)
+        self.visited: list[_Simplified | None] = [None] * len(code.blocks)
+        self.reads: list[list[int] | None] = [None] * len(code.blocks)
+        self.waiting = [False] * len(code.blocks)  # is it among the pending ones?
         self.readers: Readers = {}
         self.order = blocks_in_order(code)
         self.position = {number: index for index, number in enumerate(self.order)}
@@ -98,13 +94,49 @@ class _Forward:
         """Simplify a block, and tell those that may come next what holds then."""
         entry = self.entries[number]
         assert entry is not None
-        facts = dict(entry)
-        block = _simplified(self.code, self.code.blocks[number], facts, self.readers)
+        self.waiting[number] = False
+        visited = self.visited[number]
+        if visited is not None and visited.stands(entry):
+            facts = visited.facts_after(entry, self.readers)
+        else:
+            facts = dict(entry)
+            visited = _Simplified(self.code, self.code.blocks[number], facts, self.readers)
+            visited.remember(self._read_first(number), entry)
+            self.visited[number] = visited
+        block = visited.block
         self.simplified[number] = block
-        for side, (successor, known) in enumerate(_facts_on_edges(block, facts, self.readers)):
-            if self.needed is not None:
-                known = _about(known, self.needed[successor])
+        end = block.terminator
+        if not isinstance(end, Branch):
+            for successor in successors(end):
+                self._arrive((number, 0), successor, self._known(facts, successor))
+            return
+        side = 0
+        for value, successor in ((1, end.then), (0, end.other)):
+            if isinstance(end.condition, Const) and bool(end.condition.value) != bool(value):
+                continue  # this way is never taken
+            known = self._known(facts, successor, end.condition, value)
             self._arrive((number, side), successor, known)
+            side += 1
+
+    def _known(
+        self, facts: Facts, successor: int, condition: Operand | None = None, value: int = 0
+    ) -> Facts:
+        """What is known on the way to a successor, on which ``condition`` is ``value``."""
+        needed = None if self.needed is None else self.needed[successor]
+        new = [] if condition is None else decide(facts, condition, value, self.readers)
+        if needed is not None:
+            facts = about(facts, needed)
+        elif new:
+            facts = dict(facts)
+        facts.update((k, fact) for k, fact in new if needed is None or is_about(k, needed))
+        return facts
+
+    def _read_first(self, number: int) -> list[int]:
+        """The registers that a block reads before it writes them."""
+        found = self.reads[number]
+        if found is None:
+            found = self.reads[number] = read_first(self.code.blocks[number])
+        return found
 
     def _arrive(self, edge: Edge, number: int, known: Facts) -> None:
         """Facts come to a block over an edge."""
@@ -119,14 +151,15 @@ class _Forward:
 
     def _settle(self, number: int) -> None:
         """See what all that arrives at a block has in common."""
-        both = _common(self.arriving[number].values())
+        both = common(self.arriving[number].values())
         earlier = self.entries[number]
         if earlier is not None and self.changes[number] > _CHANGES_MAX:
-            both = _common([earlier, both])
+            both = common([earlier, both])
         if earlier is None or both != earlier:
             self.entries[number] = both
             self.changes[number] += 1
-            if self.position[number] not in self.pending:
+            if not self.waiting[number]:
+                self.waiting[number] = True
                 heappush(self.pending, self.position[number])
 
     def _forget(self, loop: Collection[int]) -> None:
@@ -136,104 +169,6 @@ class _Forward:
             for edge in [edge for edge in arriving if edge[0] in loop]:
                 del arriving[edge]
             self.entries[number] = None
-
-
-def _learn(facts: Facts, number: int, fact: Fact | None, readers: Readers) -> None:
-    """Register ``number`` has been written: what was known of its old value is no more."""
-    facts.pop(number, None)
-    for reader in readers.get(number, ()):
-        known = facts.get(reader)
-        if known is not None and (isinstance(reader, Fact) or _reads(known, number)):
-            del facts[reader]
-    if fact is not None and not _reads(fact, number):
-        facts[number] = fact
-        _mention(readers, fact, number)
-
-
-def _reads(fact: Fact, number: int) -> bool:
-    for arg in fact.args:
-        if isinstance(arg, Reg) and arg.number == number:
-            return True
-    return False
-
-
-def _mention(readers: Readers, fact: Fact, key: int | Fact) -> None:
-    for arg in fact.args:
-        if isinstance(arg, Reg):
-            readers.setdefault(arg.number, set()).add(key)
-
-
-def _fact_of(op: Op | Lookup) -> Fact:
-    if isinstance(op, Op):
-        return Fact(op.name, op.args, op.dst.type)
-    return Fact("lookup", (op.index,), op.dst.type, op.table)
-
-
-def _learn_value(facts: Facts, operand: Operand, value: int, readers: Readers) -> None:
-    """The operand is ``value``, and so is a comparison whose result it was."""
-    if isinstance(operand, Reg):
-        known = Fact("convert", (Const(value, operand.type),), operand.type)
-        fact = facts.get(operand.number)
-        if fact is not None and fact.name in COMPARISONS:
-            facts[fact] = known
-            _mention(readers, fact, fact)
-        facts[operand.number] = known
-
-
-def _facts_on_edges(
-    block: Block, facts: Facts, readers: Readers
-) -> Iterator[tuple[int, Facts]]:
-    """(successor, what holds on the way there) for each that can come next."""
-    end = block.terminator
-    if not isinstance(end, Branch):
-        for successor in successors(end):
-            yield successor, facts
-        return
-    condition = end.condition
-    if not (isinstance(condition, Const) and not condition.value):
-        taken = dict(facts)
-        _learn_value(taken, end.condition, 1, readers)
-        yield end.then, taken
-    if not (isinstance(condition, Const) and condition.value):
-        taken = dict(facts)
-        _learn_value(taken, end.condition, 0, readers)
-        yield end.other, taken
-
-
-def _about(facts: Facts, live: int) -> Facts:
-    """What is known of registers that are still needed; the rest only takes time."""
-    return {
-        key: fact
-        for key, fact in facts.items()
-        if (
-            all(live >> arg.number & 1 for arg in key.args if isinstance(arg, Reg))
-            if isinstance(key, Fact)
-            else live >> key & 1
-        )
-    }
-
-
-def _common(several: Iterable[Facts]) -> Facts:
-    """What all of them say."""
-    first, *others = several
-    for other in others:
-        first = {number: fact for number, fact in first.items() if other.get(number) == fact}
-    return first
-
-
-def _known(facts: Facts, operand: Operand) -> Operand:
-    """The operand, or the constant or the register that it is a copy of."""
-    while isinstance(operand, Reg):
-        fact = facts.get(operand.number)
-        if fact is None or fact.name != "convert":
-            return operand
-        (source,) = fact.args
-        if source.type.bits != operand.type.bits:
-            return operand
-        if isinstance(source, Const):
-            return Const(source.value, operand.type)
-        operand = Reg(source.number, operand.type)
-    return operand
 
 
 # -- simplify --------------------------------------------------------------------
@@ -246,7 +181,7 @@ def simplify(code: Code, *, dead: bool = False) -> list[Facts | None]:
     holds at the start of each block; of registers that are dead there only on request,
     since that takes longer.
     """
-    live = live_at_entry(code)
+    live = live_registers(code)
     _decide_comparisons(code, live[0])
     forward = _Forward(code, None if dead else live)
     for block, new in zip(code.blocks, forward.simplified, strict=True):
@@ -255,7 +190,7 @@ def simplify(code: Code, *, dead: bool = False) -> list[Facts | None]:
     return forward.entries
 
 
-def _decide_comparisons(code: Code, unset: int) -> None:
+def _decide_comparisons(code: Code, unset: set[int]) -> None:
     """Replace each comparison that the intervals of its operands decide."""
     found = intervals(code, unset)
     for block in code.blocks:
@@ -269,36 +204,94 @@ def _decide_comparisons(code: Code, unset: int) -> None:
                     block.instructions[index] = Op(op.dst, "convert", (value,), op.where)
 
 
-def _simplified(code: Code, block: Block, facts: Facts, readers: Readers) -> Block:
-    """The block with what is known at its start; ``facts`` are brought to its end."""
-    kept: list[Instruction] = []
-    computed = _Computed()
-    for instruction in block.instructions:
-        fact: Fact | None = None
-        if isinstance(instruction, (Op, Lookup)):
-            new = _simpler(facts, instruction)
-            fact = _fact_of(new)
-            new = computed.reuse(new, fact)
-        else:
-            new = _with_known(facts, instruction)
-        decided = _decision(new)
-        if decided == 1:
-            continue
-        kept.append(new)
-        if decided == 0:
-            return Block(kept, _end(code))
-        target = destination(new)
-        if target is not None:
-            _learn(facts, target.number, fact, readers)
-            computed.note(target, facts.get(target.number))
-        elif isinstance(new, (Check, Wait)):
-            _learn_value(facts, new.condition, 1, readers)
-    end = block.terminator
-    if isinstance(end, Branch):
-        end = Branch(_known(facts, end.condition), end.then, end.other)
-    elif isinstance(end, Return) and end.value is not None:
-        end = Return(_known(facts, end.value))
-    return Block(kept, end)
+class _Simplified:
+    """A block with what is known at its start, and what that came to.
+
+    ``block``: what became of it.  When other facts arrive that agree on all that was asked
+    of these, it becomes the same again, so that only what holds behind it is new.
+    """
+
+    def __init__(self, code: Code, block: Block, facts: Facts, readers: Readers) -> None:
+        """``facts`` hold at the start, and are brought to the end."""
+        self.compared: list[Fact] = []  # the comparisons that were looked up
+        self.written: dict[int, None] = {}
+        touched: list[Key] = []
+        self.block = self._run(code, block, facts, readers, touched)
+        self.learned = {key: facts[key] for key in touched if key in facts}
+
+    def remember(self, reads: Iterable[int], entry: Facts) -> None:
+        """Keep what depended on ``entry``, what is known at the start."""
+        asked: dict[Key, Fact | None] = {}
+        for number in reads:
+            while number not in asked:
+                fact = asked[number] = entry.get(number)
+                if fact is None or fact.name != "convert":
+                    break
+                source = fact.args[0]
+                if isinstance(source, Const):
+                    break
+                number = source.number
+        for key in self.compared:
+            asked[key] = entry.get(key)
+        self.asked = list(asked.items())
+
+    def stands(self, entry: Facts) -> bool:
+        """Does the same become of the block where ``entry`` is known at its start?"""
+        for key, fact in self.asked:
+            known = entry.get(key)
+            if known is not fact and known != fact:
+                return False
+        return True
+
+    def facts_after(self, entry: Facts, readers: Readers) -> Facts:
+        """What holds at the end, if it ``stands``."""
+        facts = dict(entry)
+        for number in self.written:
+            forget(facts, number, readers)
+        facts.update(self.learned)
+        return facts
+
+    def _run(
+        self, code: Code, block: Block, facts: Facts, readers: Readers, touched: list[Key]
+    ) -> Block:
+        kept: list[Instruction] = []
+        computed = _Computed()
+        for instruction in block.instructions:
+            fact: Fact | None = None
+            if isinstance(instruction, (Op, Lookup)):
+                new = _simpler(facts, instruction, self.compared)
+                fact = fact_of(new)
+                new = computed.reuse(new, fact)
+            else:
+                new = _with_known(facts, instruction)
+            if isinstance(new, Check):
+                outcome = _decision(new)
+                if outcome == 1:
+                    continue
+                if outcome == 0:
+                    kept.append(new)
+                    return Block(kept, _end(code))
+            kept.append(new)
+            target = destination(new)
+            if target is not None:
+                number = target.number
+                self.written[number] = None
+                forget(facts, number, readers)
+                if fact is not None and learn(facts, number, fact, readers):
+                    touched.append(number)
+                else:
+                    fact = None
+                computed.note(target, fact)
+            elif isinstance(new, (Check, Wait)):
+                for key, known in decide(facts, new.condition, 1, readers):
+                    facts[key] = known
+                    touched.append(key)
+        end = block.terminator
+        if isinstance(end, Branch):
+            end = Branch(root(facts, end.condition), end.then, end.other)
+        elif isinstance(end, Return) and end.value is not None:
+            end = Return(root(facts, end.value))
+        return Block(kept, end)
 
 
 def _decision(instruction: Instruction) -> int | None:
@@ -348,22 +341,31 @@ class _Computed:
                     self.mentions.setdefault(operand.number, []).append(fact)
 
 
-def _simpler(facts: Facts, op: Op | Lookup) -> Op | Lookup:
-    """What gives the same, as a "convert" where no more is needed."""
+def _simpler(facts: Facts, op: Op | Lookup, compared: list[Fact]) -> Op | Lookup:
+    """What gives the same, as a "convert" where no more is needed.
+
+    What is asked of ``facts`` beside the operands' own is added to ``compared``.
+    """
     if isinstance(op, Lookup):
-        index = _known(facts, op.index)
+        index = root(facts, op.index)
         if isinstance(index, Const) and index.value < len(op.table):
             value = Const(op.table[index.value], op.dst.type)
             return Op(op.dst, "convert", (value,), op.where)
         return Lookup(op.dst, op.table, index, op.where)
-    args = tuple(_known(facts, arg) for arg in op.args)
-    value = _value(facts, op, args)
+    args = op.args
+    for arg in args:
+        if type(arg) is Reg and root(facts, arg) is not arg:
+            args = tuple([root(facts, arg) for arg in args])
+            break
+    value = _value(facts, op, args, compared)
     if value is not None:
         return Op(op.dst, "convert", (value,), op.where)
-    return Op(op.dst, op.name, args, op.where)
+    return op if args is op.args else Op(op.dst, op.name, args, op.where)
 
 
-def _value(facts: Facts, op: Op, args: tuple[Operand, ...]) -> Operand | None:
+def _value(
+    facts: Facts, op: Op, args: tuple[Operand, ...], compared: list[Fact]
+) -> Operand | None:
     """The operand, of as many bits as the result, that the result is equal to."""
     name, first, last = op.name, args[0], args[-1]
     if name == "select" and isinstance(first, Const):
@@ -375,7 +377,9 @@ def _value(facts: Facts, op: Op, args: tuple[Operand, ...]) -> Operand | None:
     if name in ("add", "or", "xor") and isinstance(first, Const) and first.value == 0:
         return last
     if name in COMPARISONS:
-        fact = facts.get(Fact(name, args, op.dst.type))
+        key = Fact(name, args, op.dst.type)
+        compared.append(key)
+        fact = facts.get(key)
         return None if fact is None else fact.args[0]
     if isinstance(last, Const) and len(args) == 2:
         if last.value == 0 and name in ("add", "sub", "or", "xor", "shl", "shr"):
@@ -416,70 +420,11 @@ def _with_known(facts: Facts, instruction: Instruction) -> Instruction:
     changed: dict[str, Any] = {}
     for name in _FIELDS.get(type(instruction), ()):
         operand = getattr(instruction, name)
-        known = _known(facts, operand)
+        known = root(facts, operand)
         if known is not operand:
             changed[name] = known
     if isinstance(instruction, (Note, Call)):
-        args = tuple(_known(facts, arg) for arg in instruction.args)
+        args = tuple(root(facts, arg) for arg in instruction.args)
         if args != instruction.args:
             changed["args"] = args
     return replace(instruction, **changed) if changed else instruction
-
-
-# -- recompute -------------------------------------------------------------------
-
-
-def recompute(code: Code, entries: list[Facts | None]) -> None:
-    """After each point compute the live registers that follow from other live ones.
-
-    They are then not live at the point, so no state has to keep them.  ``entries``: what
-    holds at the start of each block, as found by ``simplify``.
-    """
-    live = live_at_entry(code)
-    for number, block in enumerate(code.blocks):
-        facts = entries[number]
-        if block.point is not None and facts is not None:
-            added = _Recomputed(facts, live[number], block.point.where).instructions()
-            block.instructions = added + block.instructions
-
-
-class _Recomputed:
-    """The operations that give one point's live registers from fewer of them."""
-
-    def __init__(self, facts: Facts, live: int, where: Where) -> None:
-        self.facts, self.live, self.where = facts, live, where
-        self.follows: dict[int, bool] = {}
-        self.done: set[int] = set()
-
-    def instructions(self) -> list[Instruction]:
-        added: list[Instruction] = []
-        for number in members(self.live):
-            if self._follows(number):
-                added += self._compute(number)
-        return added
-
-    def _follows(self, number: int) -> bool:
-        """Can the register be computed from live ones?  Facts have no cycles."""
-        if number not in self.follows:
-            fact = self.facts.get(number)
-            self.follows[number] = fact is not None and all(
-                self.live >> arg.number & 1 or self._follows(arg.number)
-                for arg in fact.args
-                if isinstance(arg, Reg)
-            )
-        return self.follows[number]
-
-    def _compute(self, number: int) -> Iterable[Instruction]:
-        """The operations for a register, after those for what it is computed from."""
-        if number in self.done or not self._follows(number):
-            return
-        self.done.add(number)
-        fact = self.facts[number]
-        for arg in fact.args:
-            if isinstance(arg, Reg):
-                yield from self._compute(arg.number)
-        target = Reg(number, fact.type)
-        if fact.name == "lookup":
-            yield Lookup(target, fact.table, fact.args[0], self.where)
-        else:
-            yield Op(target, fact.name, fact.args, self.where)
