@@ -77,7 +77,9 @@ _kernels: dict[tuple[str, bool], Running] = {}
 def one_kernel_for_each_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiling takes longer than all else here; its memory is put back to its beginning."""
 
-    def made(functions: Any, config: Sequence[Config], *, interpret: bool) -> Running:
+    def made(
+        functions: Any, config: Sequence[Config], *, interpret: bool, hurry: bool
+    ) -> Running:
         key = repr(config), interpret
         if key not in _kernels:
             _kernels[key] = Running(functions, config, interpret=interpret, hurry=True)

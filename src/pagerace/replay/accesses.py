@@ -17,6 +17,7 @@ from pagerace.mm.syscalls import sys_pread
 from pagerace.mm.tlb import switch_mm
 from pagerace.mm.tlb_lazy import cpu_tlbstate
 from pagerace.mm.vmscan import balance_pgdat
+from pagerace.replay.costs import Operation, Walks, charge, faulted
 
 PAGE_SHIFT = 12
 # Of the bits of a record, see replay/events.py.
@@ -100,13 +101,21 @@ def touch(mm: mm_struct, page: ulong, kind: u64) -> bool:
         if not do_user_addr_fault(mm, page, fault_flags(kind)):
             return stopped(page)
         progress.faults += 1
-        if wakeup_kswapd():
-            balance_pgdat()
+        faulted(mm, page)
+        reclaim_if_low()
         if tried(page, kind):
             return True
     progress.stop = Stop.NO_MEMORY
     progress.page = page
     return False
+
+
+def reclaim_if_low() -> None:
+    """kswapd, where it is woken."""
+    if wakeup_kswapd():
+        balance_pgdat()
+        if Walks.costs:
+            charge(Operation.RECLAIM)
 
 
 def tried(page: ulong, kind: u64) -> bool:
@@ -139,14 +148,16 @@ def read_ahead_of_time(file: u32, first: ulong, end: ulong) -> None:
     """Another program reads the file, from page ``first`` to ``end`` - 1."""
     for index in range(first, end):
         sys_pread(file, ulong(index))
-        if wakeup_kswapd():
-            balance_pgdat()
+        reclaim_if_low()
 
 
 def make_room() -> bool:
     """kswapd, before a system call that takes much memory; False: there is none."""
     if wakeup_kswapd():
-        return balance_pgdat()
+        freed = balance_pgdat()
+        if Walks.costs:
+            charge(Operation.RECLAIM)
+        return freed
     return True
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, fields
 
 from pagerace.compiler.running import Running
 from pagerace.lang.structures import Struct
+from pagerace.machine.counters import LEVELS as TABLE_LEVELS
 from pagerace.machine.counters import counters
 from pagerace.machine.memory import Machine
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.lruvec import contig_page_data
 from pagerace.replay.accesses import progress
+from pagerace.replay.costs import Operation, costs
 from pagerace.replay.events import FETCH, LOAD, MODIFY, STORE
 
 TABLE_BYTES = 4096
@@ -144,3 +146,61 @@ def _levels() -> Sequence[str]:
 def of_struct(kernel: Running, owner: Struct, names: Mapping[str, str]) -> dict[str, int]:
     """Fields of a global structure under other names."""
     return {name: kernel.get(owner, field) for name, field in names.items()}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What ``number`` operations of one kind cost together; ``locks`` by class."""
+
+    number: int
+    atomics: int
+    locks: Mapping[str, int]
+
+    @property
+    def acquisitions(self) -> int:
+        """Of locks of all classes."""
+        return sum(self.locks.values())
+
+
+@dataclass(frozen=True)
+class Costs:
+    """``of``: by kind of operation.  Bytes of page tables of all levels, between operations.
+
+    ``table_bytes_end``: when the last process exits, or else now; ``table_bytes_mean``: over
+    all moments behind a fault or an unmap.
+    """
+
+    of: Mapping[str, Cost]
+    table_bytes_peak: int
+    table_bytes_mean: int
+    table_bytes_end: int
+
+
+def of_costs(kernel: Running, tables_at_end: int | None) -> Costs:
+    """What was charged to each kind of operation: see costs.py."""
+    def cost(operation: Operation) -> Cost:
+        locks = {
+            lock.name.lower(): kernel.get(costs, "of.locks", operation, lock.value)
+            for lock in LockClass
+        }
+        number, atomics = (
+            kernel.get(costs, f"of.{name}", operation) for name in ("number", "atomics")
+        )
+        return Cost(number, atomics, {name: taken for name, taken in locks.items() if taken})
+
+    samples = kernel.get(costs, "samples")
+    mean = kernel.get(costs, "tables_sum") // samples if samples else 0
+    end = tables_of(kernel) if tables_at_end is None else tables_at_end
+    return Costs(
+        {operation.name.lower(): cost(operation) for operation in Operation},
+        kernel.get(costs, "tables_peak") * TABLE_BYTES, mean * TABLE_BYTES, end * TABLE_BYTES,
+    )
+
+
+def tables_of(kernel: Running) -> int:
+    """Page tables of all levels that there are."""
+    return sum(
+        kernel.get(counters, "tables_allocated", level)
+        - kernel.get(counters, "tables_freed", level)
+        for level in range(1, TABLE_LEVELS)
+    )

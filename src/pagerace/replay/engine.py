@@ -25,9 +25,10 @@ from pagerace.mm.lruvec import Watermarks, contig_page_data, free_pages_in_the_b
 from pagerace.mm.mm_types import Mm, Reclaim, Vma, mappings
 from pagerace.mm.mmu_gather import MmuGather
 from pagerace.mm.readahead import Readahead
-from pagerace.replay import accesses, counts
+from pagerace.replay import accesses, costs, counts
 from pagerace.replay.accesses import PAGE_SHIFT, Cached, Files, Stop, progress
-from pagerace.replay.calls import MAP, MREMAP
+from pagerace.replay.calls import MADV, MAP, MREMAP
+from pagerace.replay.costs import Operation, Walks
 from pagerace.replay.events import Batch, Call, Event
 from pagerace.replay.events import Mapping as Mapped
 from pagerace.replay.options import Option, choice, option
@@ -92,6 +93,10 @@ OPTIONS: dict[str, Option] = {
         name: option(Tlb, name, help, _allowed(name)) for name, help in _TLB.items()
     },
 }
+
+_ZAPPING = tuple(
+    MADV[name] for name in ("MADV_DONTNEED", "MADV_FREE", "MADV_REMOVE", "MADV_DONTNEED_LOCKED")
+)
 
 # Of the flags of an mmap(), those that matter when it is known where it went.
 _KEPT = sum(
@@ -168,6 +173,7 @@ class Replay:
         cpus: int = 1,
         unmapped: Callable[[int, int, int], Sequence[Mapped | Call]] = lambda *_: (),
         interpret: bool = False,
+        hurry: bool = False,
         config: Sequence[Config] | None = None,
     ) -> None:
         options = dict(options or {})
@@ -177,8 +183,11 @@ class Replay:
         self._warm = any(
             isinstance(item, Files) and item.page_cache is Cached.WARM for item in self.config
         )
+        self._charges = any(isinstance(item, Walks) and item.costs for item in self.config)
+        self._tables_at_end: int | None = None
         self.cpus, self.unmapped = cpus, unmapped
-        self.kernel = kernel = Running(FUNCTIONS, self.config, interpret=interpret)
+        functions = (*FUNCTIONS, costs.charge) if self._charges else FUNCTIONS
+        self.kernel = kernel = Running(functions, self.config, interpret=interpret, hurry=hurry)
         kernel.call(free_pages_in_the_beginning)
         kernel.call(syscalls.boot)
         self._free_at_first = kernel.get(contig_page_data, "nr_free_pages")
@@ -279,7 +288,13 @@ class Replay:
         handler = _CALLS.get(call.name)
         if handler is not None:
             self._calls += 1
+            operation = _operation(call, self._breaks.get(call.process, 0))
             self._differ += handler(self, process, call) != 0
+            self._charge(operation)
+
+    def _charge(self, operation: Operation) -> None:
+        if self._charges:
+            self.kernel.call(costs.charge, operation)
 
     def _mmap(self, process: int, call: Call) -> int:
         _, length, prot, flags, _, offset = call.arguments
@@ -291,6 +306,7 @@ class Replay:
         self._map_at(
             process, event.start, length, event.prot, event.flags, event.offset, event.path
         )
+        self._charge(Operation.MAP)
 
     def _map_at(
         self, process: int, start: int, length: int, prot: int, flags: int, offset: int,
@@ -384,6 +400,7 @@ class Replay:
         return 0
 
     def _exit(self, process: int, call: Call) -> int:
+        self._tables_at_end = counts.tables_of(self.kernel)
         for cpu, loaded in enumerate(self._loaded):
             if loaded == process:
                 self.kernel.processor = cpu
@@ -409,6 +426,10 @@ class Replay:
         )  # fmt: skip
         return found.by_name()
 
+    def costs(self) -> counts.Costs:
+        """By operation; with ``Walks.costs`` only."""
+        return counts.of_costs(self.kernel, self._tables_at_end)
+
     def close(self) -> None:
         """Give the memory back."""
         self.kernel.close()
@@ -419,6 +440,16 @@ _CALLS: dict[str, Callable[[Replay, int, Call], int]] = {
     "mremap": Replay._mremap, "madvise": Replay._madvise, "msync": Replay._msync,
     "brk": Replay._brk, "fork": Replay._fork, "exit": Replay._exit,
 }  # fmt: skip
+
+
+def _operation(call: Call, brk: int) -> Operation:
+    """What a system call costs is charged to; ``brk``: the end of the heap before it."""
+    if call.name == "exit":
+        return Operation.EXIT
+    zaps = call.name == "madvise" and call.arguments[2] in _ZAPPING
+    if call.name == "munmap" or zaps or (call.name == "brk" and call.result < brk):
+        return Operation.UNMAP
+    return Operation.MAP if call.name in ("mmap", "brk") else Operation.OTHER
 
 
 def _pages(length: int) -> int:

@@ -99,7 +99,7 @@ def native_loops(
             with bound(engine.Engine(words=layout.words)):
                 return compile_direct(entries)[0]
 
-        identity = (*functions, str(layout.words), _sources())
+        identity = (*functions, str(layout.words), sources_of(MODULES))
         native.add(build.make_ready(codes, functions, effort, *identity))
         return {name: native.function(name) for name in functions}
 
@@ -120,11 +120,11 @@ def _signature(entry: Callable[..., Any]) -> Function:
 
 
 @functools.cache
-def _sources() -> str:
-    """A hash of all source files on which the loops' machine code can depend."""
+def sources_of(modules: tuple[types.ModuleType, ...]) -> str:
+    """A hash of all source files on which the machine code of these loops can depend."""
     digest = hashlib.sha256()
     package = Path(engine.__file__).parents[1]
-    files = [Path(module.__file__ or "") for module in MODULES]
+    files = [Path(module.__file__ or "") for module in modules]
     for folder in ("compiler", "compiler/native", "lang"):
         files += sorted((package / folder).glob("*.py"))
     for file in files:
@@ -174,17 +174,19 @@ def interpreted_loops(
     program: Program, layout: Layout, reductions: Reductions = NO_REDUCTIONS
 ) -> Loops:
     """The loops as Python over the interpreter."""
-    model = _Interpreted(program, layout, reductions)
+    model = Interpreted(program, layout, reductions)
     return python_loops(
         layout.words, model.step, model.check_state, model.threads_done, model.chosen,
         model.canonicalise,
     )  # fmt: skip
 
 
-class _Interpreted:
+class Interpreted:
     """The external functions as the interpreter and the reductions mean them."""
 
-    def __init__(self, program: Program, layout: Layout, reductions: Reductions) -> None:
+    def __init__(
+        self, program: Program, layout: Layout, reductions: Reductions = NO_REDUCTIONS
+    ) -> None:
         self.program, self.layout, self.reductions = program, layout, reductions
         self.bases = places.block_base(program)
 
