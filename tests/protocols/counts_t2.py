@@ -6,7 +6,9 @@ from __future__ import annotations
 HOLDS: dict[str, tuple[int, int]] = {
     "t2_install::v6_6": (1_693, 34),
     "t2_munmap::by_ipi": (405, 49),
-    "t2_munmap::by_rcu": (385, 48),
+    "t2_munmap::by_rcu": (490, 49),
+    "t2_munmap::one_by_ipi": (572, 50),
+    "t2_munmap::one_by_rcu": (550, 50),
     "t2_munmap::by_rmap": (590, 47),
 }
 
@@ -22,7 +24,10 @@ VIOLATED: dict[str, int] = {
     "t2_munmap::by_ipi[not_counted]": 44,
     "t2_munmap::by_ipi[never_freed]": 44,
     "t2_munmap::no_ipi": 36,
-    "t2_munmap::by_rcu[interrupts_on]": 37,
-    "t2_munmap::by_rcu[no_grace_period]": 36,
+    "t2_munmap::by_rcu[interrupts_on]": 36,
+    "t2_munmap::by_rcu[no_grace_period]": 37,
+    "t2_munmap::by_rcu[never_freed]": 43,
+    "t2_munmap::one_by_ipi[not_interrupted]": 37,
+    "t2_munmap::one_by_rcu[no_grace_period]": 38,
     "t2_munmap::by_rmap[unlinked_after_it]": 45,
 }

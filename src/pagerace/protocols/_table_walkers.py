@@ -39,6 +39,7 @@ from pagerace.mm.pgalloc import (
 )
 from pagerace.mm.pgtable import mm_find_pmd
 from pagerace.mm.pgtable_levels import init_page_table_locks, load_new_mm_cr3
+from pagerace.mm.rcu_callbacks import rcu_barrier
 from pagerace.mm.rmap import folio_mkclean, page_add_file_rmap
 from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.swap import put_page
@@ -109,6 +110,12 @@ def fill_page_cache() -> None:
 def unmap() -> None:
     """Thread: munmap() of all of it, which frees the table."""
     munmap(mm, 0)
+
+
+def unmap_and_wait() -> None:
+    """Thread: the same, and wait until what RCU was asked to free is free."""
+    munmap(mm, 0)
+    rcu_barrier()
 
 
 def gup_fast() -> None:

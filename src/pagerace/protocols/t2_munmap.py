@@ -6,33 +6,40 @@ lock, with its interrupts off, and the hardware.  They are waited for: by an int
 such a CPU takes later, or by RCU where no interrupt is sent.
 """
 
+# pyright: strict, reportPrivateUsage=false
+# Names that begin with underscores are the kernel's.
+
 from __future__ import annotations
 
-from pagerace.lang import HOLDS, agent, drop, mutant, protocol, swap, thread, violates
+from pagerace.lang import HOLDS, agent, drop, force, mutant, protocol, swap, thread, violates
 from pagerace.machine.arch import Arch
-from pagerace.machine.entry import Watch
 from pagerace.machine.irq import local_irq_disable, local_irq_save
 from pagerace.machine.memory import Machine
 from pagerace.machine.tables import PteTables
 from pagerace.machine.tlbi import receive_tlbi
 from pagerace.mm.mmap import unmap_region
 from pagerace.mm.mmu_gather import (
+    MmuGather,
+    call_rcu_batch,
     pte_free_tlb,
     tlb_remove_table_free,
+    tlb_remove_table_one,
     tlb_table_flush,
     tlb_table_invalidate,
 )
 from pagerace.mm.pgalloc import mm_dec_nr_ptes
 from pagerace.mm.pgtable_free import free_pgtables, free_pte_range
-from pagerace.mm.rcupdate import synchronize_rcu
+from pagerace.mm.rcu_callbacks import rcu_core
+from pagerace.mm.rcupdate import Rcu, __call_rcu
+from pagerace.mm.table_free import tlb_remove_table_sync_one
 from pagerace.mm.tlb import sysvec_call_function
 from pagerace.mm.vma import unlink_file_vma
 from pagerace.protocols._table_walkers import (
-    a_table_goes_before_another_comes,
     gup_fast,
     setup,
     tables_are_counted,
     unmap,
+    unmap_and_wait,
     write_protect,
 )
 
@@ -47,12 +54,10 @@ by_ipi = protocol(
         thread(unmap, cpu=0), thread(gup_fast, cpu=1), agent(sysvec_call_function, cpu=1)
     ],
     setup=setup,
-    always=[a_table_goes_before_another_comes],
     at_end=[tables_are_counted],
     config=[
         Machine(cpus=2, frames=2, tables=1),
         PteTables(come_and_go=True, nr_ptes=True),
-        Watch(tables=True),
     ],
     mutants={
         "interrupts_on": mutant(
@@ -82,14 +87,46 @@ no_ipi = by_ipi.replace(
 by_rcu = no_ipi.replace(
     title="interrupts off are an RCU reader: a grace period before a table is free",
     commit="718b13861d22",
-    config=[PteTables(come_and_go=True, nr_ptes=True, rcu_free=True)],
+    threads=[
+        thread(unmap_and_wait, cpu=0), *BROADCAST[1:], agent(rcu_core, cpu=0)
+    ],
+    config=[
+        PteTables(come_and_go=True, nr_ptes=True, rcu_free=True), Rcu(callbacks=True)
+    ],
     expect=HOLDS,
     mutants={
         "interrupts_on": mutant(
             drop(local_irq_save, local_irq_disable), killed_by="use-after-free"
         ),
         "no_grace_period": mutant(
-            drop(tlb_remove_table_free, synchronize_rcu), killed_by="use-after-free"
+            force(__call_rcu, "not rcu_is_quiescent(cpu)", False), killed_by="use-after-free"
+        ),
+        "never_freed": mutant(
+            drop(call_rcu_batch, __call_rcu), killed_by=tables_are_counted
+        ),
+    },
+)
+
+one_by_ipi = by_rcu.replace(
+    title="no memory for a batch: all CPUs are interrupted before one table is freed",
+    kernel="mm/mmu_gather.c: tlb_remove_table_one()",
+    threads=[*by_rcu.threads, agent(sysvec_call_function, cpu=1)],
+    config=[MmuGather(table_oom=True)],
+    mutants={
+        "not_interrupted": mutant(
+            drop(tlb_remove_table_one, tlb_remove_table_sync_one), killed_by="use-after-free"
+        ),
+    },
+)
+
+one_by_rcu = by_rcu.replace(
+    title="no memory for a batch: a grace period for one table, and nobody waits for it",
+    kernel="mm/mmu_gather.c: tlb_remove_table_one()",
+    commit="4817f70c25b6",
+    config=[MmuGather(table_oom=True, one_by_rcu=True)],
+    mutants={
+        "no_grace_period": mutant(
+            force(__call_rcu, "not rcu_is_quiescent(cpu)", False), killed_by="use-after-free"
         ),
     },
 )

@@ -98,6 +98,7 @@ class _Slice:
         if check is not None:
             for load in self._deciding(check):
                 self._keep_load(load)
+            self._keep_freeing()
         elif not self.reads:
             self.kept.update(
                 i for cell in self.cells.values() for i in cell if self._is_candidate(i)
@@ -113,6 +114,15 @@ class _Slice:
             ]
             for number in {*stores[-1:], *self.writes.get(cell, [])[-1:]}:
                 self._keep_store(number)
+
+    def _keep_freeing(self) -> None:
+        """Keep who has freed the object of which the last step finds that it is free."""
+        for number in self.steps.get(len(self.execution.steps) - 1, []):
+            event = self.moments[number].event
+            if event.kind == "load" and event.object.endswith(ALLOCATED):
+                freed = [i for i in self.writes.get(self._cell(number), ()) if i < number]
+                if freed and self.moments[freed[-1]].event.new == "false":
+                    self.kept.add(freed[-1])
 
     def _failed_check(self) -> int | None:
         """The check in which the last step ended."""
