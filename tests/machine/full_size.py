@@ -13,7 +13,7 @@ from pagerace.machine.tlb import fetch, invlpg, load, store, tlb_flush_all
 from pagerace.mm.mm_types import mm_struct
 from pagerace.mm.mmu_gather import MmuGather, gathers, tlb_finish_mmu, tlb_gather_mmu
 from pagerace.mm.pgalloc import pgd_alloc, pmd_alloc_at, pte_alloc
-from pagerace.mm.pgtable import pte_offset_map, ptep_get_and_clear
+from pagerace.mm.pgtable import pte_entry, ptep_get_and_clear
 from pagerace.mm.pgtable_free import free_pgd_range
 from pagerace.mm.pgtable_levels import init_page_table_locks
 from pagerace.mm.tlb import flush_tlb_mm_range, switch_mm
@@ -56,7 +56,7 @@ def map_page(address: ulong, pfn: pfn_t) -> None:
     """Map a page writable, clean and old."""
     pmd = pmd_alloc_at(mm, address)
     if pmd is not None and not pte_alloc(mm, pmd):
-        set_pte(pte_offset_map(pmd, address), pfn_pte(pfn, True))
+        set_pte(pte_entry(pmd, address), pfn_pte(pfn, True))
 
 
 def map_huge(address: ulong, pfn: pfn_t) -> None:
@@ -70,7 +70,7 @@ def unmap(address: ulong) -> None:
     """Clear a PTE, and flush nothing."""
     pmd = pmd_alloc_at(mm, address)
     if pmd is not None:
-        pte_clear(pte_offset_map(pmd, address))
+        pte_clear(pte_entry(pmd, address))
 
 
 def unmap_huge(address: ulong) -> None:
@@ -84,7 +84,7 @@ def prefault(address: ulong) -> None:
     """Fault-around has made this PTE."""
     pmd = pmd_alloc_at(mm, address)
     if pmd is not None:
-        pte = pte_offset_map(pmd, address)
+        pte = pte_entry(pmd, address)
         set_pte(pte, ptep_get(pte).replace(prefaulted=True))
 
 
@@ -92,7 +92,7 @@ def make_young(address: ulong) -> None:
     """What a fault does where no hardware sets the accessed bit."""
     pmd = pmd_alloc_at(mm, address)
     if pmd is not None:
-        pte = pte_offset_map(pmd, address)
+        pte = pte_entry(pmd, address)
         set_pte(pte, pte_mkyoung(ptep_get(pte)))
 
 
@@ -100,7 +100,7 @@ def clear_and_flush(address: ulong) -> None:
     """As the kernel takes a PTE away for good."""
     pmd = pmd_alloc_at(mm, address)
     if pmd is not None:
-        ptep_get_and_clear(mm, address, pte_offset_map(pmd, address))
+        ptep_get_and_clear(mm, address, pte_entry(pmd, address))
         flush_tlb_mm_range(mm, address, address + 1)
 
 

@@ -34,7 +34,7 @@ from pagerace.mm.mman import (
     VM_SHARED,
     VM_WRITE,
 )
-from pagerace.mm.pgtable import mm_find_pmd, pte_offset_map
+from pagerace.mm.pgtable import mm_find_pmd, pte_entry
 from pagerace.mm.pgtable_levels import load_new_mm_cr3
 from tests.kernel import fresh_machine
 
@@ -107,7 +107,7 @@ def pte(process: int, page: int) -> pte_t:
     pmd = mm_find_pmd(mms[process], page)
     if pmd is None or pmd_none(pmdp_get(pmd)):
         return pte_t()
-    return pte_offset_map(pmd, page).value
+    return pte_entry(pmd, page).value
 
 
 def references() -> dict[int, tuple[int, int]]:

@@ -24,7 +24,7 @@ from pagerace.mm.mmu_gather import __tlb_remove_page, gathers, tlb_delay_rmap
 from pagerace.mm.page_flags import folio_ref_count
 from pagerace.mm.pgtable import (
     mm_find_pmd,
-    pte_offset_map,
+    pte_entry,
     ptep_clear_flush,
     ptep_get_and_clear,
     ptep_set_access_flags,
@@ -205,4 +205,4 @@ def test_a_pmd_entry_ends_where_the_next_begins() -> None:
         first, second = mm_find_pmd(mm, 1), mm_find_pmd(mm, 2)
         assert first is upper_tables[0].entry[0]
         assert second is not None and second is not first
-        assert pte_offset_map(second, 3).value != pte_t()
+        assert pte_entry(second, 3).value != pte_t()

@@ -3,12 +3,11 @@ from __future__ import annotations
 from pagerace.machine.pgtable import pte_mkdirty, pte_none, pte_wrprotect
 from pagerace.mm.pgtable import (
     pte_lockptr,
-    pte_offset_map_lock,
-    pte_unmap_unlock,
     ptep_clear_flush,
     ptep_get_and_clear_full,
     ptep_set_access_flags,
 )
+from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
 from pagerace.mm.spinlock import spin_is_locked
 from pagerace.protocols._shared_file import Start
 from tests.mm.files import PAGE, entry, map_file, mm, pmd, pte, ptl, tlb, vma
@@ -17,9 +16,11 @@ from tests.mm.files import PAGE, entry, map_file, mm, pmd, pte, ptl, tlb, vma
 def test_the_lock_of_a_table_is_taken_and_dropped() -> None:
     map_file(Start.STORED)
     assert pte_lockptr(mm, pmd()) is ptl()
-    assert pte_offset_map_lock(mm, pmd(), PAGE, ptl()) is entry()
+    map = pte_maps.current
+    assert pte_offset_map_lock(mm, pmd(), PAGE, map) is entry()
+    assert map.ptl is ptl()
     assert spin_is_locked(ptl())
-    pte_unmap_unlock(entry(), ptl())
+    pte_unmap_unlock(map)
     assert not spin_is_locked(ptl())
 
 

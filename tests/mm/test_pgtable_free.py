@@ -21,7 +21,7 @@ from pagerace.mm.pgalloc import (
     pmd_install,
     pte_alloc,
 )
-from pagerace.mm.pgtable import mm_find_pmd, pte_offset_map
+from pagerace.mm.pgtable import mm_find_pmd, pte_entry
 from pagerace.mm.pgtable_free import free_pgd_range
 from pagerace.mm.pgtable_levels import init_page_table_locks
 from pagerace.mm.tlb import sysvec_call_function
@@ -52,7 +52,7 @@ def map_page(page: int) -> None:
     pmd = pmd_alloc_at(mm, page)
     assert pmd is not None
     assert not pte_alloc(mm, pmd)
-    set_pte(pte_offset_map(pmd, page), pfn_pte(1, True))
+    set_pte(pte_entry(pmd, page), pfn_pte(1, True))
 
 
 def tables_over(pages: set[int], levels: int) -> set[tuple[int, int]]:

@@ -22,7 +22,7 @@ from pagerace.mm import syscalls
 from pagerace.mm.fault_around import V5_10, V6_18, FaultAround
 from pagerace.mm.filemap import filemap_add_large_folio
 from pagerace.mm.mm_types import Mm, PageCache, Vma, mappings, mms
-from pagerace.mm.pgtable import mm_find_pmd, pte_offset_map
+from pagerace.mm.pgtable import mm_find_pmd, pte_entry
 from pagerace.mm.swapops import Swap, make_pte_marker
 from pagerace.oracle import driver
 
@@ -39,7 +39,7 @@ def put_marker(process: u32, address: ulong) -> None:
     """The page is poisoned: its entry says so, in a table that is there."""
     pmd = mm_find_pmd(mms[process], address)
     if pmd is not None:
-        set_pte(pte_offset_map(pmd, address), make_pte_marker())
+        set_pte(pte_entry(pmd, address), make_pte_marker())
 
 
 class Process:

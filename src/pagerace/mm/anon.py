@@ -37,11 +37,7 @@ from pagerace.mm.mm_types import (
 from pagerace.mm.page_alloc import alloc_page
 from pagerace.mm.page_flags import mapcount_inc
 from pagerace.mm.pgalloc import pte_alloc
-from pagerace.mm.pgtable import (
-    pte_lockptr,
-    pte_offset_map_lock,
-    pte_unmap_unlock,
-)
+from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
 from pagerace.mm.swap import put_page
 
 
@@ -89,20 +85,25 @@ def do_anonymous_page(vmf: vm_fault) -> vm_fault_t:
         if page is None:
             return VM_FAULT_OOM
         entry = mk_anon_pte(page)
-    ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
-    vmf.pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, ptl)
+    map = pte_maps.current
+    pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, map)
+    if pte is None:
+        if page is not None:
+            put_page(page)
+        return 0
+    vmf.pte = pte
     if pte_none(ptep_get(vmf.pte)):
         if page is not None:
             page_add_new_anon_rmap(page, vmf.vma, vmf.address)
         set_pte(vmf.pte, entry)
-        pte_unmap_unlock(vmf.pte, ptl)
+        pte_unmap_unlock(map)
         if Counting.on:
             if page is None:
                 counters.faults_zero_page += 1
             else:
                 counters.faults_anonymous += 1
     else:
-        pte_unmap_unlock(vmf.pte, ptl)
+        pte_unmap_unlock(map)
         if Counting.on:
             counters.faults_gone += 1
         if page is not None:

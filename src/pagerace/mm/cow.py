@@ -37,15 +37,10 @@ from pagerace.mm.mman import VM_MAYSHARE, VM_MAYWRITE, VM_SHARED
 from pagerace.mm.page_alloc import alloc_page
 from pagerace.mm.page_flags import folio_ref_count
 from pagerace.mm.pagemap import folio_trylock, folio_unlock
-from pagerace.mm.pgtable import (
-    pte_lockptr,
-    pte_unmap_unlock,
-    ptep_clear_flush,
-    ptep_set_access_flags,
-)
+from pagerace.mm.pgtable import ptep_clear_flush, ptep_set_access_flags
+from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
 from pagerace.mm.rmap import page_remove_rmap
-from pagerace.mm.set_pte import pte_unmap
-from pagerace.mm.spinlock import spin_lock
+from pagerace.mm.set_pte import find_ptl
 from pagerace.mm.swap import get_page, put_page
 
 
@@ -111,8 +106,8 @@ def wp_page_reuse(vmf: vm_fault) -> None:
     entry = pte_mkyoung(vmf.orig_pte)
     entry = pte_mkwrite(pte_mkdirty(entry))
     ptep_set_access_flags(vmf.vma, vmf.address, vmf.pte, entry, True)
-    pte_unmap_unlock(vmf.pte, pte_lockptr(vmf.vma.vm_mm, vmf.pmd))
-    pte_unmap()
+    find_ptl(vmf)
+    pte_unmap_unlock(pte_maps.current)
 
 
 def wp_page_copy(vmf: vm_fault, old: folio | None) -> vm_fault_t:
@@ -121,16 +116,17 @@ def wp_page_copy(vmf: vm_fault, old: folio | None) -> vm_fault_t:
     ``old``: what is mapped, with a reference; None: the zero page.  The copy is made without
     the PTL: if the entry is another one by then, it was in vain.
     """
-    ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
-    pte_unmap_unlock(vmf.pte, ptl)
-    pte_unmap()
+    map = pte_maps.current
+    find_ptl(vmf)
+    pte_unmap_unlock(map)
     new = alloc_copy(vmf, old)
     if new is None:
         if old is not None:
             put_page(old)
         return VM_FAULT_OOM
-    spin_lock(ptl)
-    if pte_same(ptep_get(vmf.pte), vmf.orig_pte):
+    pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, map)
+    if pte is not None and pte_same(ptep_get(pte), vmf.orig_pte):
+        vmf.pte = pte
         if Counting.on:
             counters.faults_cow += 1
         ptep_clear_flush(vmf.vma, vmf.address, vmf.pte)
@@ -138,13 +134,14 @@ def wp_page_copy(vmf: vm_fault, old: folio | None) -> vm_fault_t:
         set_pte(vmf.pte, mk_anon_pte(new))
         if old is not None:
             page_remove_rmap(old, vmf.vma)
-        pte_unmap_unlock(vmf.pte, ptl)
+        pte_unmap_unlock(map)
         if old is not None:
             put_page(old)  # the mapping's
     else:
         if Counting.on:
             counters.faults_gone += 1
-        pte_unmap_unlock(vmf.pte, ptl)
+        if pte is not None:
+            pte_unmap_unlock(map)
         put_page(new)
     if old is not None:
         put_page(old)

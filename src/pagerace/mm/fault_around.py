@@ -6,7 +6,7 @@
     LINUS          the table first, as for any fault; then the page cache
     KIRILL         a table at hand; ``vmf->address`` goes from page to page
     V5_12          a table at hand; the address of the fault stays what it is (as merged)
-    V6_6           the same, and tables may vanish: pte_offset_map_lock() may find none
+    V6_6           the same; tables may vanish (mm/table_walk.py), and it knows of that
     V6_7           the same, and who has no table at hand installs none
     V6_18          the same, and a folio that is in reach is mapped whole
 """
@@ -49,7 +49,6 @@ class FaultAround(Config):
     nothing to map, and where a huge page was mapped already.  ``ret_random``,
     ``changed_is_success``: what others gave back from finish_fault().
     ``prealloc_checked``: filemap_map_pmd() looks whether it has a table to install.
-    ``tables_vanish``: they may be taken away under mmap_lock for reading.
     ``rcu_around``: do_fault_around() enters the RCU section, around ->map_pages().
     ``whole_folios``: a large folio is mapped whole, where VMA, table and i_size allow it.
     """
@@ -65,7 +64,6 @@ class FaultAround(Config):
     ret_random: bool = False
     changed_is_success: bool = False
     prealloc_checked: bool = False
-    tables_vanish: bool = False
     rcu_around: bool = False
     whole_folios: bool = False
 
@@ -84,7 +82,7 @@ KIRILL_CHANGED_IS_SUCCESS = KIRILL.replace(changed_is_success=True)
 # Linux kernel commit f9ce0be71d1f ("mm: Cleanup faultaround and finish_fault() codepaths")
 # (in v5.12), commit 46bdb4277f98 and commit 9d3af4b448a1
 V5_12 = FaultAround(map_pages=True)
-V6_6 = FaultAround(map_pages=True, tables_vanish=True)
+V6_6 = V5_12
 # Linux kernel commit 9aa1345d66b8 ("mm: fix oops when filemap_map_pmd() without
 # prealloc_pte") (in v6.7)
 V6_7 = V6_6.replace(prealloc_checked=True)

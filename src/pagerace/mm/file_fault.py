@@ -55,6 +55,7 @@ from pagerace.mm.set_pte import (
     pte_unmap_unlock_of,
 )
 from pagerace.mm.swap import put_page
+from pagerace.mm.table_walk import tables_vanish
 from pagerace.mm.tlb import flush_tlb_page
 
 
@@ -256,7 +257,7 @@ def finish_fault_v5_12(vmf: vm_fault) -> vm_fault_t:
         ret = finish_pmd(vmf)
         if ret != VM_FAULT_FALLBACK:
             return ret
-    if not FaultAround.tables_vanish and pmd_trans_unstable(vmf.pmd):
+    if not tables_vanish() and pmd_trans_unstable(vmf.pmd):
         return VM_FAULT_NOPAGE
     if not pte_offset_map_lock_of(vmf, vmf.address):
         return VM_FAULT_NOPAGE

@@ -41,6 +41,7 @@ from pagerace.mm.set_pte import (
     set_pte_range,
 )
 from pagerace.mm.swap import folio_put
+from pagerace.mm.table_walk import tables_vanish
 
 
 class Xfs(Config):
@@ -70,7 +71,7 @@ def filemap_map_pmd(vmf: vm_fault, folio: folio) -> bool:
             return True
     if no_table(vmf.pmd):
         install_prealloc(vmf)
-    if not FaultAround.tables_vanish and pmd_trans_unstable(vmf.pmd):
+    if not tables_vanish() and pmd_trans_unstable(vmf.pmd):
         folio_unlock(folio)
         folio_put(folio)
         return True

@@ -42,13 +42,16 @@ from pagerace.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from pagerace.mm.munmap import task_size
 from pagerace.mm.page_flags import mapcount_inc
 from pagerace.mm.pgalloc import pgd_alloc, pgd_free, pmd_alloc_at, pte_alloc
-from pagerace.mm.pgtable import (
-    find_pte_table,
-    pte_lockptr,
-    pte_offset_map,
+from pagerace.mm.pgtable import find_pte_table, ptep_set_wrprotect
+from pagerace.mm.pgtable_generic import (
+    mapped_pte,
+    pte_map,
+    pte_maps,
     pte_offset_map_lock,
+    pte_offset_map_rw_nolock,
+    pte_unmap,
     pte_unmap_unlock,
-    ptep_set_wrprotect,
+    second_pte_maps,
 )
 from pagerace.mm.pgtable_levels import pmd_addr_end
 from pagerace.mm.rwsem import init_rwsem
@@ -178,24 +181,30 @@ def copy_pte_range(
 ) -> s64:
     """copy_pte_range() of mm/memory.c: of two tables, both of which are locked."""
     dst_pmd = src_pmd
-    dst_ptl = pte_lockptr(src_vma.vm_mm, src_pmd)
-    src_ptl = dst_ptl
     if Vma.flags and dst_vma is not None:
         allocated = pmd_alloc_at(dst_vma.vm_mm, start)
         if allocated is None or pte_alloc(dst_vma.vm_mm, allocated):
             return -ENOMEM
         dst_pmd = allocated
-        dst_ptl = pte_lockptr(dst_vma.vm_mm, dst_pmd)
-    dst_pte = pte_offset_map_lock(src_vma.vm_mm, dst_pmd, start, dst_ptl)
+    dst = pte_maps.current
+    src = dst
+    if pte_offset_map_lock(src_vma.vm_mm, dst_pmd, start, dst) is None:
+        return -ENOMEM
     if Vma.flags:
-        spin_lock_nested(src_ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
+        src = second_pte_maps.current
+        # The source cannot change: mmap_lock is held for writing, and no rmap walk writes.
+        if pte_offset_map_rw_nolock(src_vma.vm_mm, src_pmd, start, src) is None:
+            pte_unmap_unlock(dst)
+            return 0
+        spin_lock_nested(src.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
     for addr in range(start, end, PAGE_SIZE):
-        pte = pte_offset_map(src_pmd, addr)
+        pte = mapped_pte(src, addr)
         if pte_present(ptep_get(pte)):
-            copy_present_pte(dst_vma, src_vma, addr, dst_pmd, pte)
+            copy_present_pte(dst_vma, src_vma, addr, dst, pte)
     if Vma.flags:
-        spin_unlock_nested(src_ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
-    pte_unmap_unlock(dst_pte, dst_ptl)
+        spin_unlock_nested(src.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
+        pte_unmap(src)
+    pte_unmap_unlock(dst)
     return 0
 
 
@@ -203,7 +212,7 @@ def copy_present_pte(
     dst_vma: vm_area_struct | None,
     src_vma: vm_area_struct,
     addr: ulong,
-    dst_pmd: pmd_t,
+    dst: pte_map,
     src_pte: pte_slot,
 ) -> None:
     """copy_present_pte() of mm/memory.c: the parent may not write any more either.
@@ -223,6 +232,6 @@ def copy_present_pte(
             pte = pte_wrprotect(pte)
         if src_vma.vm_flags & VM_SHARED != 0:
             pte = pte_mkclean(pte)
-        set_pte(pte_offset_map(dst_pmd, addr), pte_mkold(pte))
+        set_pte(mapped_pte(dst, addr), pte_mkold(pte))
     elif pte_write(ptep_get(src_pte)):
         ptep_set_wrprotect(src_vma.vm_mm, addr, src_pte)

@@ -65,13 +65,12 @@ from pagerace.mm.mmu_gather import (
 )
 from pagerace.mm.munmap import task_size
 from pagerace.mm.page_flags import folio_mapcount, folio_test_dirty
-from pagerace.mm.pgtable import (
-    find_pte_table,
-    pte_lockptr,
-    pte_offset_map,
+from pagerace.mm.pgtable import find_pte_table, ptep_get_and_clear_full
+from pagerace.mm.pgtable_generic import (
+    mapped_pte,
+    pte_maps,
     pte_offset_map_lock,
     pte_unmap_unlock,
-    ptep_get_and_clear_full,
 )
 from pagerace.mm.pgtable_levels import pmd_addr_end
 from pagerace.mm.populate import madvise_populate
@@ -249,10 +248,11 @@ def madvise_free_pte_range(
 
     A dirty page that others have, too, stays as it is.
     """
-    ptl = pte_lockptr(tlb.mm, pmd)
-    start_pte = pte_offset_map_lock(tlb.mm, pmd, start, ptl)
+    map = pte_maps.current
+    if pte_offset_map_lock(tlb.mm, pmd, start, map) is None:
+        return
     for addr in range(start, end, PAGE_SIZE):
-        ptep = pte_offset_map(pmd, addr)
+        ptep = mapped_pte(map, addr)
         ptent = ptep_get(ptep)
         if pte_present(ptent) and not is_zero_pte(ptent):
             page = pfn_to_page(pte_pfn(ptent))
@@ -262,4 +262,4 @@ def madvise_free_pte_range(
                     ptent = ptep_get_and_clear_full(tlb.mm, addr, ptep, tlb.fullmm)
                     set_pte(ptep, pte_mkold(pte_mkclean(ptent)))
                     tlb_remove_tlb_entry(tlb, addr)
-    pte_unmap_unlock(start_pte, ptl)
+    pte_unmap_unlock(map)

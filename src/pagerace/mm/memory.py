@@ -12,7 +12,6 @@ from pagerace.machine.pgtable import (
     pte_mkdirty,
     pte_mkyoung,
     pte_none,
-    pte_offset_kernel,
     pte_pfn,
     pte_present,
     pte_same,
@@ -31,6 +30,7 @@ from pagerace.machine.tables import (
     pmd_trans_huge,
     pmd_write,
     pmdp_get,
+    pmdval_t,
 )
 from pagerace.mm.anon import (
     PageAnon,
@@ -39,7 +39,7 @@ from pagerace.mm.anon import (
     vma_is_anonymous,
 )
 from pagerace.mm.cow import do_wp_private, vma_is_private, wp_page_copy, wp_page_reuse
-from pagerace.mm.fault_around import FaultAround, should_fault_around
+from pagerace.mm.fault_around import should_fault_around
 from pagerace.mm.file_fault import do_fault, do_page_mkwrite, fault_dirty_shared_page
 from pagerace.mm.huge_memory import __split_huge_pmd, zap_huge_pmd
 from pagerace.mm.mm_types import (
@@ -77,20 +77,25 @@ from pagerace.mm.pgtable import (
     pmd_lock,
     pmdp_set_access_flags,
     pte_lockptr,
-    pte_offset_map,
-    pte_offset_map_lock,
-    pte_unmap_unlock,
     ptep_get_and_clear_full,
     ptep_set_access_flags,
 )
+from pagerace.mm.pgtable_generic import (
+    mapped_pte,
+    pte_maps,
+    pte_offset_map_lock,
+    pte_offset_map_rw_nolock,
+    pte_unmap,
+    pte_unmap_unlock,
+)
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR, pmd_addr_end
-from pagerace.mm.rcupdate import rcu_read_lock
 from pagerace.mm.rmap import page_remove_rmap
 from pagerace.mm.sched import cond_resched, need_resched
-from pagerace.mm.set_pte import is_write, pmd_trans_unstable, pte_unmap, pte_unmap_unlock_of
+from pagerace.mm.set_pte import find_ptl, is_write, pmd_trans_unstable, pte_unmap_unlock_of
 from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.swap import get_page, put_page
 from pagerace.mm.swapops import Swap, is_pte_marker, migration_entry_wait
+from pagerace.mm.table_walk import tables_vanish
 
 ZAP_FLAG_FORCE_FLUSH = 1
 
@@ -130,7 +135,7 @@ def unmap_page_range(
         next = pmd_addr_end(addr, end)
         pmd = find_pte_table(tlb.mm, addr)
         if pmd is not None and not zap_whole_huge_pmd(tlb, vma, pmd, addr, next):
-            zap_pte_range(tlb, vma, pmd, addr, next, details)
+            next = zap_pte_range(tlb, vma, pmd, addr, next, details)
         addr = next
 
 
@@ -171,25 +176,23 @@ def zap_pte_range(
     start: ulong,
     end: ulong,
     details: zap_details | None,
-) -> None:
-    """zap_pte_range(): clear the PTEs from ``start`` to ``end`` - 1.
+) -> ulong:
+    """zap_pte_range(): clear the PTEs from ``start`` to ``end`` - 1; how far it came.
 
-    The two moments that matter for a dirty file page are those of set_page_dirty() and
-    of the TLB flush: both come before the PTL is dropped, and the rmap goes later.
-
-    Linux kernel commit 1cf35d47712d ("mm: split 'tlb_flush_mmu()' into tlb flushing and
-    memory freeing parts") (in v3.15) and commit 5df397dec7c4 ("mm: delay
-    page_remove_rmap() until after the TLB has been flushed") (in v6.2).
+    For a dirty file page set_page_dirty() and the TLB flush come before the PTL is dropped,
+    and the rmap goes later.  Linux kernel commit 1cf35d47712d (in v3.15) and commit
+    5df397dec7c4 (in v6.2).
     """
     mm = tlb.mm
-    ptl = pte_lockptr(mm, pmd)
+    map = pte_maps.current
     addr = start
     while addr != end:
         force_flush = False
         start = addr
-        start_pte = pte_offset_map_lock(mm, pmd, addr, ptl)
+        if pte_offset_map_lock(mm, pmd, addr, map) is None:
+            return addr
         while addr != end:
-            pte = pte_offset_map(pmd, addr)
+            pte = mapped_pte(map, addr)
             ptent = ptep_get(pte)
             if pte_none(ptent):
                 addr += PAGE_SIZE
@@ -223,17 +226,18 @@ def zap_pte_range(
                 force_flush = True
                 break
         if not MmuGather.flush_under_ptl:
-            pte_unmap_unlock(start_pte, ptl)
+            pte_unmap_unlock(map)
         if force_flush:
             tlb_flush_mmu_tlbonly(tlb)
             tlb_flush_rmaps(tlb, vma)
         if MmuGather.flush_under_ptl:
-            pte_unmap_unlock(start_pte, ptl)
+            pte_unmap_unlock(map)
         if force_flush:
             tlb_flush_mmu(tlb)
         if addr != end:
             note_break(addr, start)
             cond_resched()
+    return addr
 
 
 def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
@@ -284,26 +288,22 @@ def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
 
     0 where the table gave way to a huge page, or vanished: the access is tried again.
     """
-    if FaultAround.tables_vanish:
-        rcu_read_lock()
     pmd = pmdp_get(vmf.pmd)
     if pmd_none(pmd):
-        pte_unmap()
         vmf.orig_pte = pte_t()
         return do_pte_missing(vmf)
-    if pmd_trans_huge(pmd):
-        pte_unmap()
+    if not map_table_of_fault(vmf, pmd):
         return 0
-    vmf.table = pmd_page_vaddr(pmd)
-    vmf.pte = pte_offset_kernel(vmf.table, vmf.address)
+    map = pte_maps.current
+    vmf.table = map.table
+    vmf.pte = mapped_pte(map, vmf.address)
     vmf.orig_pte = ptep_get(vmf.pte)
     if not pte_present(vmf.orig_pte):
-        pte_unmap()
+        pte_unmap(map)
         if Swap.markers and not pte_none(vmf.orig_pte):
             return do_swap_page(vmf)
         return do_pte_missing(vmf)
-    vmf.ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
-    spin_lock(vmf.ptl)
+    lock_table_of_fault(vmf)
     if pte_same(ptep_get(vmf.pte), vmf.orig_pte):
         entry = pte_mkyoung(vmf.orig_pte)
         if is_write(vmf):
@@ -315,6 +315,31 @@ def handle_pte_fault(vmf: vm_fault) -> vm_fault_t:
     if Counting.on:
         counters.faults_gone += 1
     return 0
+
+
+def map_table_of_fault(vmf: vm_fault, pmd: pmdval_t) -> bool:
+    """What handle_pte_fault() does where the PMD entry is not none: False, it has no table.
+
+    Until v6.4 pmd_devmap_trans_unstable() and pte_offset_map(); from v6.5 on the table is
+    mapped with its lock, which is not looked for again when it is taken.
+    """
+    map = pte_maps.current
+    if tables_vanish():
+        pte = pte_offset_map_rw_nolock(vmf.vma.vm_mm, vmf.pmd, vmf.address, map)
+        return pte is not None
+    elif pmd_trans_huge(pmd):
+        return False
+    else:
+        map.table = pmd_page_vaddr(pmd)
+        return True
+
+
+def lock_table_of_fault(vmf: vm_fault) -> None:
+    """``spin_lock(vmf->ptl)`` in handle_pte_fault(), which until v6.4 looks it up first."""
+    map = pte_maps.current
+    if not tables_vanish():
+        map.ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
+    spin_lock(map.ptl)
 
 
 def do_pte_missing(vmf: vm_fault) -> vm_fault_t:
@@ -349,8 +374,8 @@ def do_wp_page(vmf: vm_fault) -> vm_fault_t:
 def wp_page_shared(vmf: vm_fault) -> vm_fault_t:
     """wp_page_shared(): the file system has to know before the page is written to."""
     get_page(vmf.page)
-    pte_unmap_unlock(vmf.pte, pte_lockptr(vmf.vma.vm_mm, vmf.pmd))
-    pte_unmap()
+    find_ptl(vmf)
+    pte_unmap_unlock(pte_maps.current)
     ret = do_page_mkwrite(vmf)
     if ret != VM_FAULT_NOPAGE:
         ret = finish_mkwrite_fault(vmf)
@@ -364,13 +389,13 @@ def wp_page_shared(vmf: vm_fault) -> vm_fault_t:
 
 def finish_mkwrite_fault(vmf: vm_fault) -> vm_fault_t:
     """finish_mkwrite_fault(): make the PTE writable unless it changed meanwhile."""
-    if FaultAround.tables_vanish:
-        rcu_read_lock()
-    ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
-    pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, ptl)
+    map = pte_maps.current
+    find_ptl(vmf)
+    pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, vmf.address, map)
+    if pte is None:
+        return VM_FAULT_NOPAGE
     if not pte_same(ptep_get(pte), vmf.orig_pte):
-        pte_unmap_unlock(pte, ptl)
-        pte_unmap()
+        pte_unmap_unlock(map)
         if Counting.on:
             counters.faults_gone += 1
         return VM_FAULT_NOPAGE

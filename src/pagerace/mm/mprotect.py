@@ -45,13 +45,12 @@ from pagerace.mm.mmu_gather import (
     tlb_flush_pte_range,
     tlb_gather_mmu,
 )
-from pagerace.mm.pgtable import (
-    find_pte_table,
-    pte_lockptr,
-    pte_offset_map,
+from pagerace.mm.pgtable import find_pte_table, ptep_get_and_clear
+from pagerace.mm.pgtable_generic import (
+    mapped_pte,
+    pte_maps,
     pte_offset_map_lock,
     pte_unmap_unlock,
-    ptep_get_and_clear,
 )
 from pagerace.mm.pgtable_levels import pmd_addr_end
 from pagerace.mm.vma import vma_modify_flags, vma_set_page_prot, vma_wants_writenotify
@@ -150,23 +149,24 @@ def change_protection(tlb: mmu_gather, vma: vm_area_struct, start: ulong, end: u
     while addr != end:
         next = pmd_addr_end(addr, end)
         pmd = find_pte_table(tlb.mm, addr)
-        if pmd is not None:
-            change_pte_range(tlb, vma, pmd, addr, next)
-        addr = next
+        if pmd is None or change_pte_range(tlb, vma, pmd, addr, next):
+            addr = next
 
 
 def change_pte_range(
     tlb: mmu_gather, vma: vm_area_struct, pmd: pmd_t, start: ulong, end: ulong
-) -> None:
+) -> bool:
     """change_pte_range(): what is present gets the VMA's rights; the flush comes later.
 
+    False: there is no table any more; the caller looks again at what there is (-EAGAIN).
     Each entry is none for a moment, so that no bit that the walker sets is lost.
     """
-    ptl = pte_lockptr(tlb.mm, pmd)
-    start_pte = pte_offset_map_lock(tlb.mm, pmd, start, ptl)
+    map = pte_maps.current
+    if pte_offset_map_lock(tlb.mm, pmd, start, map) is None:
+        return False
     upgrade = vma_wants_manual_pte_write_upgrade(vma)
     for addr in range(start, end, PAGE_SIZE):
-        ptep = pte_offset_map(pmd, addr)
+        ptep = mapped_pte(map, addr)
         if pte_present(ptep_get(ptep)):
             oldpte = ptep_get_and_clear(tlb.mm, addr, ptep)  # modify_prot_start_ptes()
             ptent = pte_modify(oldpte, vma.vm_page_prot.writable, vma.vm_page_prot.none)
@@ -175,7 +175,8 @@ def change_pte_range(
             set_pte(ptep, ptent)  # modify_prot_commit_ptes()
             if pte_needs_flush(oldpte, ptent):
                 tlb_flush_pte_range(tlb, addr, PAGE_SIZE)
-    pte_unmap_unlock(start_pte, ptl)
+    pte_unmap_unlock(map)
+    return True
 
 
 def can_change_pte_writable(vma: vm_area_struct, pte: pte_t) -> bool:

@@ -7,6 +7,7 @@ from enum import Enum
 from pagerace.lang import Config
 from pagerace.machine.memory import PAGE_SIZE, ulong
 from pagerace.machine.pgtable import pte_dirty, pte_none, pte_present, ptep_get, set_pte
+from pagerace.machine.tables import pmd_same
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.mm_types import Vma, mm_struct, pmd_t, vm_area_struct
 from pagerace.mm.mmap import (
@@ -18,17 +19,21 @@ from pagerace.mm.mmap import (
 )
 from pagerace.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from pagerace.mm.pgalloc import pmd_alloc_at, pte_alloc
-from pagerace.mm.pgtable import (
-    find_pte_table,
-    mm_find_pmd,
-    pte_lockptr,
-    pte_offset_map,
+from pagerace.mm.pgtable import find_pte_table, mm_find_pmd, ptep_get_and_clear
+from pagerace.mm.pgtable_generic import (
+    mapped_pte,
+    pte_map,
+    pte_maps,
     pte_offset_map_lock,
+    pte_offset_map_rw_nolock,
+    pte_unmap,
     pte_unmap_unlock,
-    ptep_get_and_clear,
+    second_pte_maps,
 )
 from pagerace.mm.pgtable_levels import pmd_addr_end
+from pagerace.mm.pgtable_lockless import pmdp_get_lockless
 from pagerace.mm.spinlock import spin_lock_nested, spin_unlock_nested
+from pagerace.mm.table_walk import tables_vanish
 from pagerace.mm.tlb import flush_tlb_mm_range
 from pagerace.mm.vma import i_mmap_lock_write, i_mmap_unlock_write
 
@@ -42,6 +47,15 @@ class MoveFlush(Enum):
 
     DIRTY = 0
     PRESENT = 1
+
+
+class Moved(Enum):
+    """What move_ptes() has done.  FLUSH: the caller has to flush.  AGAIN: one of the tables
+    is not there any more (-EAGAIN), and nothing was moved."""
+
+    DONE = 0
+    FLUSH = 1
+    AGAIN = 2
 
 
 class Mremap(Config):
@@ -97,10 +111,10 @@ def move_page_tables(
         return
     if need_rmap_locks:
         take_rmap_locks(vma)
-    need_flush = move_ptes(mm, old_pmd, old_addr, old_addr + length, new_pmd, new_addr)
+    moved = move_ptes(mm, old_pmd, old_addr, old_addr + length, new_pmd, new_addr)
     if need_rmap_locks:
         drop_rmap_locks(vma)
-    if need_flush:
+    if moved is Moved.FLUSH:
         flush_tlb_mm_range(mm, old_addr, old_addr + length)
 
 
@@ -126,10 +140,13 @@ def move_all_page_tables(
                 return
             if need_rmap_locks:
                 take_rmap_locks(vma)
-            if move_ptes(mm, old_pmd, old, old + extent, new_pmd, new):
+            moved = move_ptes(mm, old_pmd, old, old + extent, new_pmd, new)
+            if moved is Moved.FLUSH:
                 flush_tlb_mm_range(mm, old, old + extent)
             if need_rmap_locks:
                 drop_rmap_locks(vma)
+            if moved is Moved.AGAIN:
+                continue
         old += extent
         new += extent
 
@@ -154,8 +171,8 @@ def move_ptes(
     old_end: ulong,
     new_pmd: pmd_t,
     new_addr: ulong,
-) -> bool:
-    """move_ptes(): True if the caller has to flush (*need_flush, until that commit).
+) -> Moved:
+    """move_ptes(): has the caller to flush (*need_flush, until that commit)?
 
     Both PTLs matter: the old one for who looks for the entry there, as folio_mkclean() does,
     the new one for who finds it there, and frees the page while a TLB has it at the old
@@ -165,26 +182,41 @@ def move_ptes(
     force_flush = False
     need_flush = False
     start = old_addr
-    old_ptl = pte_lockptr(mm, old_pmd)
-    old_pte = pte_offset_map_lock(mm, old_pmd, old_addr, old_ptl)
-    new_ptl = pte_lockptr(mm, new_pmd)
-    if new_ptl is not old_ptl:
-        spin_lock_nested(new_ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
+    old = pte_maps.current
+    new = second_pte_maps.current
+    if pte_offset_map_lock(mm, old_pmd, old_addr, old) is None:
+        return Moved.AGAIN
+    if pte_offset_map_rw_nolock(mm, new_pmd, new_addr, new) is None:
+        pte_unmap_unlock(old)
+        return Moved.AGAIN
+    if new.ptl is not old.ptl:
+        spin_lock_nested(new.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
+    if tables_vanish() and not pmd_same(new.pmdval, pmdp_get_lockless(new_pmd)):
+        unlock_second(old, new)
+        pte_unmap(new)
+        pte_unmap_unlock(old)
+        return Moved.AGAIN
     while old_addr != old_end:
-        ptep = pte_offset_map(old_pmd, old_addr)
+        ptep = mapped_pte(old, old_addr)
         if not pte_none(ptep_get(ptep)):
             pte = ptep_get_and_clear(mm, old_addr, ptep)
             if pte_present(pte) and (Mremap.flush is MoveFlush.PRESENT or pte_dirty(pte)):
                 force_flush = True
             need_flush = True
-            set_pte(pte_offset_map(new_pmd, new_addr), pte)
+            set_pte(mapped_pte(new, new_addr), pte)
         old_addr += PAGE_SIZE
         new_addr += PAGE_SIZE
     if Mremap.flush is MoveFlush.PRESENT and force_flush:
         flush_tlb_mm_range(mm, start, old_end)
-    if new_ptl is not old_ptl:
-        spin_unlock_nested(new_ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
+    unlock_second(old, new)
+    pte_unmap(new)
     if Mremap.flush is MoveFlush.DIRTY and force_flush:
         flush_tlb_mm_range(mm, start, old_end)
-    pte_unmap_unlock(old_pte, old_ptl)
-    return need_flush and not force_flush
+    pte_unmap_unlock(old)
+    return Moved.FLUSH if need_flush and not force_flush else Moved.DONE
+
+
+def unlock_second(old: pte_map, new: pte_map) -> None:
+    """Give the lock of the second table back, if it is not the first."""
+    if new.ptl is not old.ptl:
+        spin_unlock_nested(new.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)

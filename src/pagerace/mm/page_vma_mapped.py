@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from pagerace.lang import Ref, Struct, per_thread, u1
-from pagerace.machine.memory import pfn_t, ulong
+from pagerace.machine.memory import Machine, pfn_t, ulong
 from pagerace.machine.pgtable import pte_pfn, pte_present, pte_slot, ptep_get
-from pagerace.machine.tables import PteTables, pmd_present, pmdp_get
+from pagerace.machine.tables import (
+    PteTables,
+    pmd_present,
+    pmd_same,
+    pmd_trans_huge,
+    pmdp_get,
+)
 from pagerace.mm.mm_inline import (
     FlushPending,
     Pending,
     mm_tlb_flush_pending,
     pte_table_flush_pending,
 )
-from pagerace.mm.mm_types import pmd_t, vm_area_struct
-from pagerace.mm.pgtable import mm_find_pmd, pte_lockptr, pte_offset_map
+from pagerace.mm.mm_types import mm_struct, pmd_t, vm_area_struct
+from pagerace.mm.pgtable import mm_find_pmd, pte_lockptr
+from pagerace.mm.pgtable_generic import (
+    pte_offset_map,
+    pte_offset_map_rw_nolock,
+    pte_unmap,
+    rmap_pte_maps,
+)
+from pagerace.mm.pgtable_lockless import pmdp_get_lockless
 from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
+from pagerace.mm.table_walk import tables_vanish
 from pagerace.mm.tlb import flush_tlb_page
 
 PVMW_SYNC = 1
@@ -45,25 +59,56 @@ def page_vma_mapped_walk(pvmw: page_vma_mapped_walk_t) -> bool:
     """
     if pvmw.ptl is not None:
         return not_found(pvmw)
-    if not map_pte(pvmw):
+    if not walk_to_pte(pvmw):
         return not_found(pvmw)
     if check_pte(pvmw):
         return True
     return not_found(pvmw)
 
 
-def map_pte(pvmw: page_vma_mapped_walk_t) -> bool:
-    """map_pte(): lock the table; without PVMW_SYNC only where a look finds an entry."""
-    pmd = mm_find_pmd(pvmw.vma.vm_mm, pvmw.address)
+def walk_to_pte(pvmw: page_vma_mapped_walk_t) -> bool:
+    """page_vma_mapped_walk(), from ``restart`` on: True with the PTL of a table held.
+
+    From v6.5 on a table that is taken away before it is locked is looked for again.
+    """
+    mm = pvmw.vma.vm_mm
+    pmd = mm_find_pmd(mm, pvmw.address)
     if pmd is None:
         return False
-    if PteTables.come_and_go and not pmd_present(pmdp_get(pmd)):
-        return False  # of page_vma_mapped_walk(): there is no table of PTEs
-    pvmw.pte = pte_offset_map(pmd, pvmw.address)
+    while not no_table_to_look_at(pmd):
+        if not map_pte(pvmw, mm, pmd):
+            return False
+        if not tables_vanish() or pmd_same(
+            rmap_pte_maps.current.pmdval, pmdp_get_lockless(pmd)
+        ):
+            return True
+        page_vma_mapped_walk_done(pvmw)
+    return False
+
+
+def no_table_to_look_at(pmd: pmd_t) -> bool:
+    """What page_vma_mapped_walk() asks first: has the PMD entry no table of PTEs?"""
+    if not PteTables.come_and_go:
+        return False
+    entry = pmdp_get(pmd)
+    return not pmd_present(entry) or (Machine.huge_pages and pmd_trans_huge(entry))
+
+
+def map_pte(pvmw: page_vma_mapped_walk_t, mm: mm_struct, pmd: pmd_t) -> bool:
+    """map_pte(): lock the table; without PVMW_SYNC only where a look finds an entry."""
+    map = rmap_pte_maps.current
+    if not tables_vanish():
+        pte = pte_offset_map(mm, pmd, pvmw.address, map)
+    else:
+        pte = pte_offset_map_rw_nolock(mm, pmd, pvmw.address, map)
+    if pte is None:
+        return False
+    pvmw.pte = pte
     if not pvmw.flags & PVMW_SYNC:
         if not pte_present(ptep_get(pvmw.pte)):
+            pte_unmap(map)
             return False
-    ptl = pte_lockptr(pvmw.vma.vm_mm, pmd)
+    ptl = map.ptl if tables_vanish() else pte_lockptr(pvmw.vma.vm_mm, pmd)
     pvmw.ptl = ptl
     spin_lock(ptl)
     if flush_is_pending(pvmw, pmd):
@@ -95,4 +140,5 @@ def page_vma_mapped_walk_done(pvmw: page_vma_mapped_walk_t) -> None:
     ptl = pvmw.ptl
     if ptl is not None:
         spin_unlock(ptl)
+        pte_unmap(rmap_pte_maps.current)
     pvmw.ptl = None

@@ -37,7 +37,7 @@ from pagerace.mm.atomic import count_atomic
 from pagerace.mm.mm_types import mm_struct, pmd_ptdesc, pmd_t, vm_area_struct
 from pagerace.mm.pgtable_levels import find_pmd
 from pagerace.mm.pgtable_s390 import ptep_xchg_direct, ptep_xchg_lazy
-from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
+from pagerace.mm.spinlock import spin_lock, spinlock_t
 from pagerace.mm.tlb import flush_tlb_mm_range, flush_tlb_page
 from pagerace.mm.walk_notes import note_set_pmd
 
@@ -58,8 +58,11 @@ def find_pte_table(mm: mm_struct, address: ulong) -> pmd_t | None:
     return pmd
 
 
-def pte_offset_map(pmd: pmd_t, address: ulong) -> pte_slot:
-    """pte_offset_map() of include/linux/pgtable.h."""
+def pte_entry(pmd: pmd_t, address: ulong) -> pte_slot:
+    """The entry of an address, below a PMD entry that has a table: of set-ups and properties.
+
+    Who walks while others do maps the table: mm/pgtable_generic.py.
+    """
     return pte_offset_kernel(pmd_page_vaddr(pmdp_get(pmd)), address)
 
 
@@ -78,18 +81,6 @@ def pmd_lock(mm: mm_struct, pmd: pmd_t) -> spinlock_t:
     ptl = pmd_lockptr(mm, pmd)
     spin_lock(ptl)
     return ptl
-
-
-def pte_offset_map_lock(mm: mm_struct, pmd: pmd_t, address: ulong, ptl: spinlock_t) -> pte_slot:
-    """pte_offset_map_lock() of include/linux/mm.h; ``ptl`` is pte_lockptr(mm, pmd)."""
-    pte = pte_offset_map(pmd, address)
-    spin_lock(ptl)
-    return pte
-
-
-def pte_unmap_unlock(pte: pte_slot, ptl: spinlock_t) -> None:
-    """pte_unmap_unlock() of include/linux/mm.h."""
-    spin_unlock(ptl)
 
 
 def ptep_get_and_clear(mm: mm_struct, address: ulong, ptep: pte_slot) -> pte_t:

@@ -28,7 +28,8 @@ from pagerace.mm.mman import VM_ACCESS_FLAGS, VM_READ, VM_SHARED, VM_WRITE
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from pagerace.mm.page_flags import folio_test_dirty
 from pagerace.mm.page_writeback import folio_mark_dirty
-from pagerace.mm.pgtable import find_pte_table, pte_offset_map
+from pagerace.mm.pgtable import find_pte_table
+from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
 
 faults = per_thread(vm_fault)
 
@@ -93,7 +94,18 @@ def follow_page(mm: mm_struct, addr: ulong, write: bool) -> bool:
     pmd = find_pte_table(mm, addr)
     if pmd is None:
         return False
-    pte = ptep_get(pte_offset_map(pmd, addr))
+    map = pte_maps.current
+    ptep = pte_offset_map_lock(mm, pmd, addr, map)
+    if ptep is None:
+        return False
+    pte = ptep_get(ptep)
+    mapped = is_mapped_as_wanted(pte, write)
+    pte_unmap_unlock(map)
+    return mapped
+
+
+def is_mapped_as_wanted(pte: pte_t, write: bool) -> bool:
+    """The rest of follow_page_pte(); PTL held: a store would find a dirty page."""
     if not pte_present(pte) or (write and not pte_write(pte)):
         return False
     if write and not is_zero_pte(pte) and not pte_dirty(pte):  # FOLL_TOUCH

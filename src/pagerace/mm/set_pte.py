@@ -22,12 +22,10 @@ from pagerace.machine.tables import (
     pmd_mkwrite,
     pmd_mkyoung,
     pmd_none,
-    pmd_page_vaddr,
-    pmd_same,
     pmd_trans_huge,
     pmdp_get,
 )
-from pagerace.mm.fault_around import FaultAround, created_old, should_fault_around
+from pagerace.mm.fault_around import created_old, should_fault_around
 from pagerace.mm.highmem import kmap_atomic, kunmap_atomic
 from pagerace.mm.mm_types import (
     FAULT_FLAG_WRITE,
@@ -39,24 +37,16 @@ from pagerace.mm.mm_types import (
     page_folio,
     page_to_pfn,
     pmd_t,
-    ptdescs,
     vm_area_struct,
     vm_fault,
     vm_fault_t,
 )
 from pagerace.mm.page_flags import folio_test_pmd_mappable
-from pagerace.mm.pgtable import (
-    pmd_lock,
-    pte_lockptr,
-    pte_offset_map_lock,
-    pte_unmap_unlock,
-    set_pmd_at,
-)
+from pagerace.mm.pgtable import pmd_lock, pte_lockptr, set_pmd_at
+from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR
-from pagerace.mm.pgtable_lockless import pmdp_get_lockless
-from pagerace.mm.rcupdate import rcu_read_lock, rcu_read_unlock
 from pagerace.mm.rmap import page_add_file_rmap
-from pagerace.mm.spinlock import spin_lock, spin_unlock
+from pagerace.mm.spinlock import spin_unlock
 
 
 def is_write(vmf: vm_fault) -> bool:
@@ -80,49 +70,28 @@ def pte_offset_map_lock_of(vmf: vm_fault, address: ulong) -> bool:
 
     False: there is no table, where tables may vanish.
     """
-    if not FaultAround.tables_vanish:
-        vmf.ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
-        vmf.pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, address, vmf.ptl)
-        if should_fault_around():
-            vmf.table = pmd_page_vaddr(pmdp_get(vmf.pmd))
-            kmap_atomic(vmf.table)
-        return True
-    else:
-        return __pte_offset_map_lock(vmf, address)
+    map = pte_maps.current
+    find_ptl(vmf)
+    pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, address, map)
+    if pte is None:
+        return False
+    vmf.pte = pte
+    vmf.table = map.table
+    if should_fault_around():
+        kmap_atomic(vmf.table)
+    return True
 
 
-def __pte_offset_map_lock(vmf: vm_fault, address: ulong) -> bool:
-    """__pte_offset_map_lock() of mm/pgtable-generic.c, v6.5 and later; False: NULL.
-
-    A table that is exchanged before it is locked is looked for again.  An RCU section, until
-    pte_unmap(), keeps it from being freed.
-    """
-    while True:
-        rcu_read_lock()
-        entry = pmdp_get_lockless(vmf.pmd)
-        if pmd_none(entry) or pmd_trans_huge(entry):
-            rcu_read_unlock()
-            return False
-        vmf.table = pmd_page_vaddr(entry)
-        vmf.pte = pte_offset_kernel(vmf.table, address)
-        vmf.ptl = ptdescs[entry.pfn].ptl
-        spin_lock(vmf.ptl)
-        if pmd_same(entry, pmdp_get_lockless(vmf.pmd)):
-            return True
-        pte_unmap_unlock_of(vmf)
+def find_ptl(vmf: vm_fault) -> None:
+    """``vmf->ptl`` of a table that stays, looked up once more; of others it is kept."""
+    if not PteTables.come_and_go:
+        pte_maps.current.ptl = pte_lockptr(vmf.vma.vm_mm, vmf.pmd)
 
 
 def pte_unmap_unlock_of(vmf: vm_fault) -> None:
     """pte_unmap_unlock(vmf->pte, vmf->ptl)."""
-    pte_unmap_unlock(vmf.pte, vmf.ptl)
-    pte_unmap()
+    pte_unmap_unlock(pte_maps.current)
     kunmap_atomic()
-
-
-def pte_unmap() -> None:
-    """pte_unmap(): ends the RCU section of pte_offset_map() (v6.5 and later)."""
-    if FaultAround.tables_vanish:
-        rcu_read_unlock()
 
 
 def file_pte(vmf: vm_fault, page: folio, prefault: bool) -> pte_t:

@@ -14,7 +14,7 @@ from pagerace.mm.anon import PageAnon, is_zero_pte
 from pagerace.mm.memory import vm_normal_page
 from pagerace.mm.mm_types import folio, mm_struct, vm_area_struct
 from pagerace.mm.page_flags import folio_mapcount, folio_mapped, folio_test_dirty
-from pagerace.mm.pgtable import mm_find_pmd, pte_offset_map
+from pagerace.mm.pgtable import mm_find_pmd, pte_entry
 
 # Bits of /proc/PID/pagemap, counted from PM_MMAP_EXCLUSIVE.
 PM_PRESENT = 1
@@ -58,7 +58,7 @@ def pte_of(mm: mm_struct, addr: ulong) -> pte_t:
     pmd = mm_find_pmd(mm, addr)
     if pmd is None or pmd_none(pmdp_get(pmd)):
         return pte_t()
-    return ptep_get(pte_offset_map(pmd, addr))
+    return ptep_get(pte_entry(pmd, addr))
 
 
 def pte_to_pagemap_entry(vma: vm_area_struct, addr: ulong, pte: pte_t) -> u32:

@@ -12,7 +12,7 @@ from pagerace.lang.structures import Config
 from pagerace.machine.counters import Counting
 from pagerace.machine.memory import Machine
 from pagerace.machine.tables import PteTables
-from pagerace.mm import syscalls
+from pagerace.mm import syscalls, table_walk
 from pagerace.mm.fault_around import V6_18
 from pagerace.mm.mm_types import Mm, Vma
 from pagerace.mm.read_write import user_buffer
@@ -32,6 +32,7 @@ CONFIG: tuple[Config, ...] = (
     Vma(flags=True),
     PteTables(come_and_go=True),
     V6_18,
+    table_walk.V6_5,
     Counting(on=True),
 )  # fmt: skip
 

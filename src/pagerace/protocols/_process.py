@@ -29,7 +29,7 @@ from pagerace.mm.mman import (
 )
 from pagerace.mm.mprotect import do_mprotect_pkey
 from pagerace.mm.page_alloc import alloc_page
-from pagerace.mm.pgtable import mm_find_pmd, pte_offset_map
+from pagerace.mm.pgtable import mm_find_pmd, pte_entry
 from pagerace.mm.pgtable_levels import load_new_mm_cr3
 from pagerace.mm.read_write import do_ftruncate
 from pagerace.mm.rwsem import init_rwsem
@@ -77,7 +77,7 @@ def setup() -> None:
             mas_store(mm, vma)
             anon_vma_prepare(vma)
             page_add_new_anon_rmap(page, vma, 0)
-            set_pte(pte_offset_map(pmd, 0), mk_anon_pte(page))
+            set_pte(pte_entry(pmd, 0), mk_anon_pte(page))
         frames[page_to_pfn(page)].content = 1
         cpus[1].tlb[0] = tlb_entry(
             present=True, writable=True, dirty=True, pfn=page_to_pfn(page)
@@ -129,7 +129,7 @@ def pte_of(mm: mm_struct | None) -> pte_t:
     pmd = mm_find_pmd(mm, 0)
     if pmd is None:
         return pte_t()
-    return pte_offset_map(pmd, 0).value
+    return pte_entry(pmd, 0).value
 
 
 def note_content(pfn: pfn_t) -> None:

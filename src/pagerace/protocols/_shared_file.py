@@ -39,7 +39,7 @@ from pagerace.mm.mm_types import (
 from pagerace.mm.mmap import mmap_region, munmap
 from pagerace.mm.page_alloc import alloc_page
 from pagerace.mm.page_flags import folio_get
-from pagerace.mm.pgtable import mm_find_pmd, pte_offset_map
+from pagerace.mm.pgtable import mm_find_pmd, pte_entry
 from pagerace.mm.pgtable_levels import load_new_mm_cr3, make_page_tables
 from pagerace.mm.rmap import page_add_file_rmap
 from pagerace.mm.rwsem import init_rwsem
@@ -140,7 +140,7 @@ def add_to_file(page: folio, index: ulong) -> None:
             )
     pmd = mm_find_pmd(mm, index)
     if pmd is not None:
-        set_pte(pte_offset_map(pmd, index), pte)
+        set_pte(pte_entry(pmd, index), pte)
 
 
 def pte_at(index: ulong) -> pte_t:
@@ -148,7 +148,7 @@ def pte_at(index: ulong) -> pte_t:
     pmd = mm_find_pmd(mm, index)
     if pmd is None:
         return pte_t()
-    return pte_offset_map(pmd, index).value
+    return pte_entry(pmd, index).value
 
 
 def the_entry() -> pte_slot:

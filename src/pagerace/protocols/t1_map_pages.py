@@ -14,6 +14,7 @@ from pagerace.machine.memory import Machine
 from pagerace.mm.fault_around import V5_12, V6_6, V6_7, V6_18
 from pagerace.mm.mm_types import PageCache
 from pagerace.mm.pgalloc import PteTables
+from pagerace.mm.table_walk import V6_5
 from pagerace.protocols._file_fault import (
     FAULTS,
     WINDOW,
@@ -84,6 +85,7 @@ v6_6 = v5_12_split.replace(
     threads=[FAULTS[0], thread(collapse, cpu=1), thread(split, cpu=2)],
     config=[
         V6_6.replace(fault_around_bytes=WINDOW),
+        V6_5,
         PteTables(come_and_go=True, rcu_free=True),
         File(huge=True, table=True, collapsing=True),
     ],

@@ -22,6 +22,7 @@ from pagerace.mm.fault_around import (
 )
 from pagerace.mm.filemap_map import Xfs, filemap_map_pmd
 from pagerace.mm.mm_types import PageCache
+from pagerace.mm.table_walk import V6_5
 from pagerace.protocols import t1_map_pages
 from pagerace.protocols._file_fault import FAULTS, WINDOW, File, xfs_truncate
 from pagerace.protocols._mapped_pages import (
@@ -125,6 +126,6 @@ xfs_v6_19 = xfs.replace(
     title="RCU is entered around ->map_pages(): one that takes the XFS_MMAPLOCK may sleep",
     at_end=[],
     sometimes=[],
-    config=[V6_19.replace(fault_around_bytes=WINDOW)],
+    config=[V6_19.replace(fault_around_bytes=WINDOW), V6_5],
     expect=violates("sleeping-while-atomic"),
 )

@@ -11,7 +11,7 @@ from pagerace.machine.memory import Machine
 from pagerace.mm.fault_around import V5_12
 from pagerace.mm.filemap_map import filemap_map_order0_folio
 from pagerace.mm.pgalloc import PteTables, __pte_alloc_one, clear_page, pmd_install, pte_free
-from pagerace.mm.pgtable import pte_offset_map_lock, pte_unmap_unlock
+from pagerace.mm.pgtable_generic import pte_offset_map_lock, pte_unmap_unlock
 from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.swap import folio_put
 from pagerace.protocols._fault_rules import map_around

@@ -28,7 +28,7 @@ from pagerace.mm.mremap import (
     move_ptes,
     take_rmap_locks,
 )
-from pagerace.mm.pgtable import pte_unmap_unlock
+from pagerace.mm.pgtable_generic import pte_unmap_unlock
 from pagerace.mm.tlb import flush_tlb_mm_range, sysvec_call_function
 from pagerace.protocols._dirty_tracking import no_store_behind_mkclean, ptl_covers_every_flush
 from pagerace.protocols._moved_file import (

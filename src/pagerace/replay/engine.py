@@ -19,7 +19,7 @@ from pagerace.machine.counters import Counting
 from pagerace.machine.memory import Machine
 from pagerace.machine.tables import PteTables
 from pagerace.machine.tlb_sets import Tlb
-from pagerace.mm import syscalls
+from pagerace.mm import syscalls, table_walk
 from pagerace.mm.fault_around import V5_10, V5_12, V6_6, V6_7, V6_18, V6_19, FaultAround
 from pagerace.mm.lruvec import Watermarks, contig_page_data, free_pages_in_the_beginning
 from pagerace.mm.mm_types import Mm, Reclaim, Vma, mappings
@@ -73,9 +73,14 @@ KERNELS = {
     "v5.10": V5_10, "v5.12": V5_12, "v6.6": V6_6, "v6.7": V6_7, "v6.18": V6_18, "v6.19": V6_19,
 }  # fmt: skip
 KERNEL = "v6.18"
+TABLES = {"v5.11": table_walk.V5_11, "v6.5": table_walk.V6_5}
+KERNEL_OF_TABLES = "v6.5"
 
 OPTIONS: dict[str, Option] = {
     "kernel": choice(FaultAround, "how faults of files are served", KERNELS, KERNEL),
+    "tables": choice(
+        table_walk.TableWalk, "how tables of PTEs are walked", TABLES, KERNEL_OF_TABLES
+    ),
     "fault_around_bytes": option(
         FaultAround, "fault_around_bytes", "how much of a file a read fault maps; 4096: a page",
         tuple(4096 << n for n in range(10)), default=V5_12.fault_around_bytes,
@@ -138,6 +143,7 @@ def machine(memory: int | None = None, cpus: int = 1, levels: int = 4) -> list[C
         Reclaim(lists=True),
         Watermarks(low=low, high=high),
         KERNELS[KERNEL],
+        TABLES[KERNEL_OF_TABLES],
         Readahead(mmap=True),
         Counting(on=True),
     ]  # fmt: skip

@@ -1,0 +1,33 @@
+"""Kernels and proposals by name, for those that walk tables of PTEs and those that free them.
+
+One name stands for all parameters that make a kernel, or a proposal, what it is: what users
+type, what ``pagerace compare`` puts in its rows, what claims are made about.  A proposal is
+the kernel of its time with one thing changed.
+"""
+
+from __future__ import annotations
+
+from pagerace.lang import Config
+from pagerace.mm import fault_around, gup, mmu_gather, table_walk
+
+_V5_11 = (fault_around.V5_10, gup.V6_0, mmu_gather.V6_0)
+_V6_1 = (fault_around.V5_12, gup.V6_1, mmu_gather.V6_0)
+_V6_5 = (fault_around.V6_6, gup.V6_1, mmu_gather.V6_2)
+_V6_14 = (fault_around.V6_7, gup.V6_1, mmu_gather.V6_2)
+
+VARIANTS: dict[str, tuple[Config, ...]] = {
+    "v5.11": (table_walk.V5_11, *_V5_11),
+    "v6.1": (table_walk.V5_11, *_V6_1),
+    "v6.5": (table_walk.V6_5, *_V6_5),
+    "v6.14-first": (table_walk.V6_14_FIRST, *_V6_14),
+    "v6.14": (table_walk.V6_14, *_V6_14),
+}
+
+# What a variant is, and where it comes from: for headings, and for those who ask.
+TITLES: dict[str, tuple[str, str]] = {
+    "v5.11": ("tables stay; GUP-fast looks at the PTE again", "v5.11"),
+    "v6.1": ("tables stay; GUP-fast looks at the PMD entry, too", "70cbc3cc78a9"),
+    "v6.5": ("pte_offset_map_lock() may find no table; RCU", "0d940a9b270b"),
+    "v6.14-first": ("a zap frees what it believes to be empty", "6375e95f381e"),
+    "v6.14": ("a zap frees what it has looked at again", "v6.14, fixed"),
+}

@@ -1,0 +1,78 @@
+"""What keeps a table of PTEs from going away under who walks it, and who takes it away.
+
+    Protection      a walker's table stays because of           a table goes
+    CLASSIC         mmap_lock, or the lock of an rmap           under both, for writing
+    FALLIBLE        RCU, and a second look under the PTL        under PML and PTL, after RCU
+    PTE_REFCOUNT    a reference to the table                    with the last of them
+    MM_RWSEM        a semaphore of the mm, for reading          the same, for writing
+    PMD_RWSEM       one of the PMD entry, for reading           the same, for writing
+    READ_OR_PTL     that of the mm, or the PTL                  both, for writing
+    RED_BLUE        a counter of the table, above zero          below zero
+    ATOMIC_UNLESS   the same, of whoever is first               the same
+    PERCPU_REF      a reference that a CPU counts alone         when all have been added up
+    SCAN            as FALLIBLE                                 when somebody has looked at it
+
+CLASSIC is the kernel until v6.4, and FALLIBLE that from v6.5 on.  All else was proposed in
+2021 and 2022, while ways were sought to free tables whose entries are all none.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from pagerace.lang import Config
+
+
+class Protection(Enum):
+    """What keeps a table from being freed while somebody walks it: see above."""
+
+    CLASSIC = 0
+    FALLIBLE = 1
+    PTE_REFCOUNT = 2
+    MM_RWSEM = 3
+    PMD_RWSEM = 4
+    READ_OR_PTL = 5
+    RED_BLUE = 6
+    ATOMIC_UNLESS = 7
+    PERCPU_REF = 8
+    SCAN = 9
+
+
+class Reclaim(Enum):
+    """When a table goes that maps nothing, and whose VMA stays.
+
+    NEVER: it stays until munmap().  LAST_PTE: with the last reference to it.  IN_ZAP: a zap
+    that has emptied it takes it away, if it never let go of the PTL, or has looked again
+    (v6.14 with its fix).  IN_ZAP_FIRST: v6.14 as it was merged: it trusts what it has seen.
+    SCANNED: somebody who has been asked to looks for empty tables.  AT_ONCE: a zap frees it
+    with no regard to anybody, which no kernel does.
+    """
+
+    NEVER = 0
+    LAST_PTE = 1
+    IN_ZAP = 2
+    IN_ZAP_FIRST = 3
+    SCANNED = 4
+    AT_ONCE = 5
+
+
+class TableWalk(Config):
+    """The kernel's choice.  ``pml_trylock``: who has a PTL and wants the lock of the PMD
+    entry tries; else it waits, against the order of the two."""
+
+    protection: Protection = Protection.CLASSIC
+    reclaim: Reclaim = Reclaim.NEVER
+    pml_trylock: bool = True
+
+
+V5_11 = TableWalk()
+# Linux kernel commit 0d940a9b270b and commit be872f83bf57 (in v6.5), commit a349d72fd9ef
+V6_5 = TableWalk(protection=Protection.FALLIBLE)
+# Linux kernel commit 6375e95f381e (in v6.14)
+V6_14_FIRST = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.IN_ZAP_FIRST)
+V6_14 = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.IN_ZAP)
+
+
+def tables_vanish() -> bool:
+    """May a table go away under mmap_lock for reading, so that a function finds none?"""
+    return TableWalk.protection is not Protection.CLASSIC
