@@ -54,3 +54,8 @@ def lock_release(key: LockClass) -> None:
     bit = u8(1) << key
     bug_on(task.held_locks & bit == 0, "unlock-by-non-owner")
     task.held_locks &= ~bit
+
+
+def lockdep_assert_held(key: LockClass) -> None:
+    """lockdep_assert_held(): the task holds a lock of this class."""
+    assert tasks.current.held_locks & u8(1) << key != 0, "a lock is not held"
