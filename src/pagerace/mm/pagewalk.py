@@ -133,9 +133,7 @@ def walk_tested(start: ulong, end: ulong, ops: mm_walk_ops, walk: mm_walk) -> s3
     return __walk_page_range(start, end, ops, walk)
 
 
-def walk_page_range_vma(
-    vma: vm_area_struct, start: ulong, end: ulong, ops: mm_walk_ops
-) -> s32:
+def walk_page_range_vma(vma: vm_area_struct, start: ulong, end: ulong, ops: mm_walk_ops) -> s32:
     """walk_page_range_vma(): a part of one VMA, which nobody is asked about."""
     if start >= end or start < vma.vm_start or end > vma.vm_end:
         return -EINVAL

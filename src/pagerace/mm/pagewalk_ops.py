@@ -13,7 +13,7 @@
 ``LOCKED_PMD``         Kirill Shutemov: the walker takes pmd_trans_huge_lock()
 ``V5_5``               ace88f1018b8: PTEs with their lock
 ``V5_6``               3afc423632a1: ``walk->action``
-``V6_5``               be872f83bf57: there may be no table, and 49b0638502da: walk locks
+``V6_5``               49b0638502da: walk locks; with table_walk.V6_5 (be872f83bf57)
 ``V6_19``              with install_pte
 =====================  ===========================================================
 """
@@ -25,10 +25,10 @@ from enum import Enum
 
 from pagerace.lang import Config, Constants, Ref, Struct, per_thread, s32
 from pagerace.machine.memory import ulong
-from pagerace.machine.pgtable import page_table, pte_slot, pte_t
+from pagerace.machine.pgtable import pte_slot, pte_t
 from pagerace.machine.tables import p4d_t, pgd_t, pmd_t, pud_t
+from pagerace.mm import table_walk
 from pagerace.mm.mm_types import mm_struct, vm_area_struct
-from pagerace.mm.spinlock import spinlock_t
 
 # What pmd_entry answers in the proposals; other positive values are the caller's own.
 PAGE_WALK_FALLBACK = 1
@@ -83,11 +83,10 @@ class Answer(Enum):
 
 
 class Ptes(Enum):
-    """How a table of PTEs is walked: without its lock, with it, or with it if it is there."""
+    """How a table of PTEs is walked: without its lock, or with it."""
 
     MAPPED = 0
     LOCKED = 1
-    MAY_FAIL = 2
 
 
 class Pagewalk(Config):
@@ -96,25 +95,26 @@ class Pagewalk(Config):
     ``answer``: what pmd_entry's result means.  ``ptes``: how PTEs are walked.
     ``pud_locked``: pud_entry is called of huge entries only, with their lock; ``pmd_locked``
     the same of PMD entries.  ``split_always``: not only where there is no pmd_entry.
-    ``unstable_test``: pmd_trans_unstable() before a table is walked.  ``no_vma``: a walk that
+    ``unstable_test``: pmd_trans_unstable() before a table is walked; not where TableWalk has
+    tables that may be missing.  ``no_vma``: a walk that
     knows no VMA takes no lock of PTEs.  ``walk_locks``: mm_walk_ops.walk_lock is looked at.
     ``unlock_before``: ``pte - 1`` is unmapped, as in v4 of the series that took the lock.
     """
 
     answer: Answer = Answer.ACTION
-    ptes: Ptes = Ptes.MAY_FAIL
+    ptes: Ptes = Ptes.LOCKED
     pud_locked: bool = False
     pmd_locked: bool = False
     split_always: bool = True
-    unstable_test: bool = False
+    unstable_test: bool = True
     no_vma: bool = True
     walk_locks: bool = True
     unlock_before: bool = False
 
 
 V5_4 = Pagewalk(
-    answer=Answer.ZERO_DOWN, ptes=Ptes.MAPPED, pud_locked=True, unstable_test=True,
-    no_vma=False, walk_locks=False,
+    answer=Answer.ZERO_DOWN, ptes=Ptes.MAPPED, pud_locked=True, no_vma=False,
+    walk_locks=False,
 )  # fmt: skip
 V5_5 = V5_4.replace(ptes=Ptes.LOCKED)
 V4_FALLBACK = V5_5.replace(answer=Answer.FALLBACK, split_always=False)
@@ -124,18 +124,33 @@ RETRY = V5_5.replace(answer=Answer.RETRY)
 KIRILL_EAGAIN = V5_5.replace(answer=Answer.EAGAIN)
 LOCKED_PMD = V5_5.replace(pmd_locked=True)
 V5_6 = V5_5.replace(answer=Answer.ACTION, pud_locked=False, no_vma=True)
-V6_5 = V5_6.replace(ptes=Ptes.MAY_FAIL, unstable_test=False, walk_locks=True)
+V6_5 = V5_6.replace(walk_locks=True)
 V6_19 = V6_5
 # As first posted, v4 2/9 of the series; 3afc423632a1 and later have it right.
 UNLOCK_BEFORE = V5_5.replace(unlock_before=True)
+
+# All of them, by the names that people type; with the rest of the kernel that goes with it.
+WALKERS: dict[str, tuple[Config, ...]] = {
+    "v5.4": (V5_4,),
+    "v4-fallback": (V4_FALLBACK,),
+    "linus-zero": (LINUS_ZERO,),
+    "positive-handled": (POSITIVE_HANDLED,),
+    "retry": (RETRY,),
+    "kirill-eagain": (KIRILL_EAGAIN,),
+    "locked-pmd": (LOCKED_PMD,),
+    "v5.5": (V5_5,),
+    "v5.6": (V5_6,),
+    "v6.5": (V6_5, table_walk.V6_5),
+    "v6.19": (V6_19, table_walk.V6_14),
+}
 
 
 class mm_walk(Struct):
     """struct mm_walk: what a walk carries along, and its callbacks see.
 
     ``vma`` is None between VMAs and where ``no_vma`` is set.  ``action``: see above.
-    ``new_pte``: install_pte's answer, which is an out-parameter in C.  ``ptl`` and ``table``:
-    of the PTEs at work.  ``err``: what a callback ended the walk with.
+    ``new_pte``: install_pte's answer, which is an out-parameter in C.  ``err``: what a
+    callback ended the walk with.
     """
 
     mm: Ref[mm_struct]
@@ -143,8 +158,6 @@ class mm_walk(Struct):
     no_vma: bool
     action: page_walk_action
     new_pte: pte_t
-    ptl: Ref[spinlock_t]
-    table: Ref[page_table]
     err: s32
 
 

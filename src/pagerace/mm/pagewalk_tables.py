@@ -47,6 +47,7 @@ from pagerace.mm.pagewalk_pte import walk_pte_range
 from pagerace.mm.pgalloc import __pte_alloc, alloc_below
 from pagerace.mm.set_pte import pmd_trans_unstable
 from pagerace.mm.spinlock import spin_unlock
+from pagerace.mm.table_walk import tables_vanish
 from pagerace.mm.walk_notes import (
     note_walk_again,
     note_walk_answer,
@@ -89,7 +90,7 @@ def stop(walk: mm_walk, err: s32) -> Next:
 
 def reset_action(walk: mm_walk) -> None:
     """``walk->action = ACTION_SUBTREE``, before each callback: no answer is another's."""
-    if Pagewalk.answer is Answer.ACTION:
+    if Pagewalk.answer is Answer.ACTION or tables_vanish():
         walk.action = ACTION_SUBTREE
 
 
@@ -149,15 +150,14 @@ def walk_pmd_range(
         addr = next
 
 
-def walk_pmd(
-    pmd: pmd_t, addr: ulong, next: ulong, ops: mm_walk_ops, walk: mm_walk
-) -> Next:
+def walk_pmd(pmd: pmd_t, addr: ulong, next: ulong, ops: mm_walk_ops, walk: mm_walk) -> Next:
     """One round of walk_pmd_range(), from its label ``again`` on."""
     if no_entry(pmd, walk):
         if ops.install_pte is None:
             return hole(addr, next, real_depth(3), ops, walk)
         if __pte_alloc(walk.mm, pmd):
             return stop(walk, -ENOMEM)
+    reset_action(walk)
     if ops.pmd_entry is not None:
         answer = call_pmd_entry(pmd, addr, next, ops, walk)
         if answer is not Next.DOWN:
@@ -191,7 +191,6 @@ def call_pmd_entry(
         spin_unlock(ptl)
         return stop(walk, err)
     walk.err = 0
-    reset_action(walk)
     note_walk_call(pmd)
     err = ops.pmd_entry(pmd, addr, next, walk)
     answer = answer_of(pmd, err, walk)
@@ -214,15 +213,19 @@ def walk_below_pmd(
         if Pagewalk.split_always or ops.pmd_entry is None:
             note_walk_split(addr, pmd, ops.pte_entry is not None)
             split_huge_pmd(vma, pmd, addr)
-        if Pagewalk.unstable_test and pmd_trans_unstable(pmd):
+        if Pagewalk.unstable_test and not tables_vanish() and pmd_trans_unstable(pmd):
             return Next.AGAIN
-    reset_action(walk)
     walk.err = walk_pte_range(pmd, addr, next, ops, walk)
     if walk.err != 0:
         return Next.STOP
-    if Pagewalk.answer is Answer.ACTION and walk.action is ACTION_AGAIN:
+    if asks_again(walk):
         return Next.AGAIN
     return Next.BEHIND
+
+
+def asks_again(walk: mm_walk) -> bool:
+    """Is it ACTION_AGAIN after the PTEs, v6.5 and later; there was no table, for one."""
+    return tables_vanish() and walk.action is ACTION_AGAIN
 
 
 # -- PUD entries ------------------------------------------------------------------
@@ -257,6 +260,7 @@ def walk_pud(
             return hole(addr, next, real_depth(2), ops, walk)
         if alloc_below(walk.mm, pud, 2):
             return stop(walk, -ENOMEM)
+    reset_action(walk)
     if ops.pud_entry is not None:
         answer = call_pud_entry(pud, addr, next, ops, walk)
         if answer is not Next.DOWN:
@@ -289,7 +293,6 @@ def call_pud_entry(
         err = ops.pud_entry(pud, addr, next, walk)
         spin_unlock(ptl)
         return stop(walk, err)
-    reset_action(walk)
     walk.err = ops.pud_entry(pud, addr, next, walk)
     if walk.err != 0:
         return Next.STOP
@@ -368,4 +371,3 @@ def goes_below_p4d(ops: mm_walk_ops) -> bool:
     if ops.pud_entry is not None or ops.pmd_entry is not None:
         return True
     return ops.pte_entry is not None or ops.install_pte is not None
-
