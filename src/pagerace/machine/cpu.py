@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from pagerace.lang import Array, BitStruct, Pool, Struct, array, pool
 from pagerace.machine.memory import Machine, pfn_t
-from pagerace.machine.tables import upper_table
+from pagerace.machine.tables import (
+    PagingCache,
+    known_table,
+    tables_to_know,
+    upper_table,
+)
 
 
 class tlb_entry(BitStruct):
@@ -38,6 +43,8 @@ class processor(Struct):
     ``invalidate[i * Machine.pages + a]``: CPU i has broadcast that all forget page a, and
     this one has not yet.  ``steal``: what the host and the guest tell each other of it.
     ``away``: it executes a kernel thread, which has no use for the user space.
+    ``known[i]``: the i-th table of PTEs, of an address space, where PagingCache.on.
+    ``invalidate_tables[i]``: CPU i has broadcast that all forget tables, too.
     """
 
     cr3: upper_table | None = None
@@ -49,6 +56,8 @@ class processor(Struct):
     )
     steal: steal_time
     away: bool
+    known: Array[known_table] = array(lambda: tables_to_know() if PagingCache.on else 1)
+    invalidate_tables: Array[bool] = array(lambda: Machine.cpus if PagingCache.on else 1)
 
 
 # CPU n is cpus[n].  Processors are never allocated nor freed.

@@ -30,6 +30,7 @@ from pagerace.lang import (
     Config,
     Struct,
     atomic,
+    bug_on,
     only_if,
     u5,
     u32,
@@ -54,10 +55,26 @@ class pte_t(BitStruct):
     pfn: pfn_t = 0
 
 
+class Colours(Config):
+    """``tables``: remember what each table of PTEs is, and look at it at each access.
+
+    A table is in use and linked, or in use and detached, or free: then the frame is another's,
+    who may have data there.
+    """
+
+    tables: bool = False
+
+
 class pte_slot(Struct):
-    """One entry in memory: what a ``pte_t *`` points to."""
+    """One entry in memory: what a ``pte_t *`` points to.
+
+    ``detached``: no entry of the PMD points to its table any more.  ``data``: the frame was
+    freed, and is somebody's data.  Both only where Colours.tables is set.
+    """
 
     value: pte_t
+    detached: bool
+    data: bool
 
 
 class Watch(Config):
@@ -147,13 +164,26 @@ def was_held_pfn(pfn: pfn_t, held: u32) -> bool:
 
 def load_entry_whole(ptep: pte_slot) -> pte_t:
     """One load of all bits."""
+    if Colours.tables:
+        with atomic():
+            bug_on(ptep.data, "use-after-free")
+            pte = ptep.value
+        return pte
     return READ_ONCE(ptep.value)
+
+
+def look_at_colour(ptep: pte_slot, pte: pte_t) -> None:
+    """A store into a table that nobody finds is lost, unless it takes an entry away."""
+    if Colours.tables:
+        bug_on(ptep.data, "use-after-free")
+        bug_on(ptep.detached and pte != pte_t(), "detached-table")
 
 
 def store_entry(ptep: pte_slot, pte: pte_t) -> None:
     """One store of all bits."""
-    if Watch.entries or Watch.tables:
+    if Watch.entries or Watch.tables or Colours.tables:
         with atomic():
+            look_at_colour(ptep, pte)
             remember_change(ptep, pte)
             ptep.value = pte
             remember(ptep)
@@ -166,8 +196,9 @@ def exchange_entry(ptep: pte_slot, pte: pte_t) -> pte_t:
 
     No bit that the walker sets is lost between the load and the store.
     """
-    if Watch.entries or Watch.tables:
+    if Watch.entries or Watch.tables or Colours.tables:
         with atomic():
+            look_at_colour(ptep, pte)
             was = ptep.value
             remember_change(ptep, pte)
             ptep.value = pte

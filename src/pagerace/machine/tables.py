@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from pagerace.lang import Array, Config, Pool, Struct, array, pool
+from pagerace.lang import Array, BitStruct, Config, Pool, Struct, array, pool
 from pagerace.machine.arch import Arch
 from pagerace.machine.entry import load_entry_whole, pte_slot, pte_t, store_entry
 from pagerace.machine.memory import Machine, pfn_t, ulong
@@ -37,6 +37,7 @@ from pagerace.machine.pgtable import (
     pte_present,
     pte_same,
     pte_write,
+    ptrs_per_pte,
 )
 
 # What an entry above the PTEs holds.  The hardware has one format for all levels.
@@ -54,6 +55,22 @@ class PteTables(Config):
     come_and_go: bool = False
     rcu_free: bool = False
     nr_ptes: bool = False
+
+
+class PagingCache(Config):
+    """``on``: a CPU remembers the tables of PTEs that its walker has found, in a check.
+
+    At full size machine/tlb_sets.py has such caches, of all levels.
+    """
+
+    on: bool = False
+
+
+class known_table(BitStruct):
+    """What a paging-structure cache keeps: where an entry of the PMD pointed to."""
+
+    present: bool = False
+    number: pfn_t = 0
 
 
 class pmd_t(Struct):
@@ -241,7 +258,7 @@ def walk(top: upper_table, address: ulong) -> pte_slot | None:
 
     That is a PTE, or a leaf of the PMD or of the PUD, which no machine has whose tables stay.
 
-    What is found on the way is not kept: there is no paging-structure cache.
+    What is found on the way is not kept: see walk_known() of machine/tlb.py.
     """
     table = top
     for step in range(Machine.levels - 2):
@@ -258,3 +275,22 @@ def walk(top: upper_table, address: ulong) -> pte_slot | None:
     if pmd_leaf(pmd):
         return lowest.entry
     return pte_offset_kernel(page_tables[pmd.pfn], address)
+
+
+def find_table(top: upper_table, address: ulong) -> known_table:
+    """The walker's way to the table of PTEs of an address, as it is kept."""
+    table = top
+    for step in range(Machine.levels - 2):
+        above = load_table_entry(table.entry[index_at(Machine.levels - step, address)])
+        if not above.present or pud_leaf(above):
+            return known_table()
+        table = upper_tables[above.pfn]
+    pmd = load_table_entry(table.entry[index_at(2, address)])
+    if not pmd.present or pmd_leaf(pmd):
+        return known_table()
+    return known_table(present=True, number=pmd.pfn)
+
+
+def tables_to_know() -> int:
+    """Tables of PTEs in a whole address space: entries of a paging-structure cache."""
+    return Machine.pages // ptrs_per_pte()

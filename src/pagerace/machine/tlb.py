@@ -28,8 +28,16 @@ from pagerace.machine.counters import Counting, counters
 from pagerace.machine.cpu import cpus, has_tables, processor, runs, tlb_entry
 from pagerace.machine.entry import pte_slot, pte_t, remember
 from pagerace.machine.memory import Machine, frames, pfn_t, ulong, version_t
-from pagerace.machine.pgtable import ptrs_per_pte
-from pagerace.machine.tables import pages_below, upper_table, walk
+from pagerace.machine.pgtable import pte_offset_kernel, ptrs_per_pte
+from pagerace.machine.tables import (
+    PagingCache,
+    find_table,
+    known_table,
+    page_tables,
+    pages_below,
+    upper_table,
+    walk,
+)
 from pagerace.machine.tlb_sets import (
     CODE,
     DATA,
@@ -190,6 +198,8 @@ def fault(cpu: processor, address: ulong) -> Access:
     if Machine.full_size and not fault_keeps_entry():
         forget(cpu, address)
         forget_tables_for(cpu, address)
+    elif PagingCache.on and not fault_keeps_entry():
+        cpu.known[address // ptrs_per_pte()] = known_table()
     return Access.FAULT
 
 
@@ -197,7 +207,27 @@ def entry_of(cpu: processor, address: ulong) -> pte_slot | None:
     """The entry to which the walker comes from the CPU's own register, if to any."""
     if Machine.full_size:
         return walk_cached(cpu, address)
+    if PagingCache.on:
+        return walk_known(cpu, address)
     return walk_uncached(cpu, address)
+
+
+def walk_known(cpu: processor, address: ulong) -> pte_slot | None:
+    """The same, by the table of PTEs that is remembered, whatever that is by now.
+
+    None is remembered where there is none.
+    """
+    index = address // ptrs_per_pte()
+    known = cpu.known[index]
+    top = cpu.cr3
+    if top is None:
+        return None
+    if not known.present:
+        known = find_table(top, address)
+        cpu.known[index] = known
+    if known.present:
+        return pte_offset_kernel(page_tables[known.number], address)
+    return walk(top, address)
 
 
 def walk_uncached(cpu: processor, address: ulong) -> pte_slot | None:
@@ -257,7 +287,7 @@ def frame_of(pte: pte_t, address: ulong) -> pfn_t:
 
 def set_dirty(cpu: processor, address: ulong, entry: tlb_entry) -> Access:
     """Set the dirty bit in the PTE and in the copy."""
-    ptep = walk_uncached(cpu, address)
+    ptep = walk_known(cpu, address) if PagingCache.on else walk_uncached(cpu, address)
     if ptep is None:
         return fault(cpu, address)
     pte = ptep.value
@@ -282,6 +312,22 @@ def invlpg(cpu: processor, address: ulong) -> None:
         forget_tables(cpu)
     else:
         cpu.tlb[address] = tlb_entry()
+        forget_known(cpu)
+
+
+def forget_known(cpu: processor) -> None:
+    """In a check: nothing is known of any table."""
+    if PagingCache.on:
+        for index in range(len(cpu.known)):
+            cpu.known[index] = known_table()
+
+
+def forget_page(cpu: processor, address: ulong) -> None:
+    """The CPU forgets one translation, and no table (arm64's invalidation of a last level)."""
+    if PagingCache.on:
+        cpu.tlb[address] = tlb_entry()
+    else:
+        invlpg(cpu, address)
 
 
 def tlb_flush_all(cpu: processor) -> None:
@@ -296,6 +342,8 @@ def tlb_flush_all(cpu: processor) -> None:
 def write_cr3(cpu: processor, top: upper_table | None) -> None:
     """MOV to CR3: other tables, and nothing is known of them (there are no PCIDs)."""
     cpu.cr3 = top
+    if PagingCache.on:
+        forget_known(cpu)
     if Machine.full_size:
         forget_all(cpu)
         if Counting.on:
@@ -322,5 +370,28 @@ def tlb_evict() -> None:
     while True:
         with atomic():
             address = choose(Machine.pages)
-            wait_until(cpu.tlb[address].present)
+            if PagingCache.on:
+                known = cpu.known[address // ptrs_per_pte()]
+                wait_until(cpu.tlb[address].present or known.present)
+                cpu.known[address // ptrs_per_pte()] = known_table()
+            else:
+                wait_until(cpu.tlb[address].present)
             cpu.tlb[address] = tlb_entry()
+
+
+def walk_ahead() -> None:
+    """Agent: the CPU remembers a table ahead of any access, whenever it likes.
+
+    There need be no entry in it for a page.  It forgets one as it likes by tlb_evict().
+    """
+    cpu = cpus[smp_processor_id()]
+    while True:
+        with atomic():
+            wait_until(runs(cpu))
+            address: ulong = choose(Machine.pages)
+            top = cpu.cr3
+            wait_until(top is not None and not cpu.known[address // ptrs_per_pte()].present)
+            if top is not None:
+                known = find_table(top, address)
+                wait_until(known.present)
+                cpu.known[address // ptrs_per_pte()] = known

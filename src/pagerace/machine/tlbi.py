@@ -12,7 +12,8 @@ from __future__ import annotations
 from pagerace.lang import atomic, choose, smp_processor_id, u7, wait_until
 from pagerace.machine.cpu import cpus, has_tables
 from pagerace.machine.memory import Machine, cpu_t, ulong
-from pagerace.machine.tlb import invlpg
+from pagerace.machine.tables import PagingCache
+from pagerace.machine.tlb import forget_known, forget_page, invlpg
 
 
 def pending_of(sender: cpu_t, address: ulong) -> u7:
@@ -23,8 +24,9 @@ def pending_of(sender: cpu_t, address: ulong) -> u7:
 def tlbi_vale1is(address: ulong) -> None:
     """TLBI VALE1IS: tell all CPUs of the inner shareable domain to forget a page.
 
-    One that has no user space has nothing to forget.  For this CPU it is done at once:
-    it executes no user code before it has waited.  At full size no time passes between.
+    Last level only: what they know of tables stays.  One that has no user space has nothing
+    to forget.  For this CPU it is done at once: it executes no user code before it has
+    waited.  At full size no time passes between.
     """
     this_cpu = cpu_t(smp_processor_id())
     if Machine.full_size:
@@ -34,9 +36,21 @@ def tlbi_vale1is(address: ulong) -> None:
         with atomic():
             for cpu in range(Machine.cpus):
                 if cpu == this_cpu:
-                    invlpg(cpus[cpu], address)
+                    forget_page(cpus[cpu], address)
                 elif has_tables(cpus[cpu]):
                     cpus[cpu].invalidate[pending_of(this_cpu, address)] = True
+
+
+def tlbi_vae1is(address: ulong) -> None:
+    """TLBI VAE1IS: the same, and the tables on the way to the page are forgotten."""
+    this_cpu = cpu_t(smp_processor_id())
+    with atomic():
+        for cpu in range(Machine.cpus):
+            if cpu == this_cpu:
+                invlpg(cpus[cpu], address)
+            elif has_tables(cpus[cpu]):
+                cpus[cpu].invalidate[pending_of(this_cpu, address)] = True
+                cpus[cpu].invalidate_tables[this_cpu] = True
 
 
 def dsb_ishst() -> None:
@@ -64,5 +78,8 @@ def receive_tlbi() -> None:
             sender: cpu_t = choose(Machine.cpus)
             address: ulong = choose(Machine.pages)
             wait_until(cpu.invalidate[pending_of(sender, address)])
-            invlpg(cpu, address)
+            forget_page(cpu, address)
             cpu.invalidate[pending_of(sender, address)] = False
+            if PagingCache.on and cpu.invalidate_tables[sender]:
+                forget_known(cpu)
+                cpu.invalidate_tables[sender] = False

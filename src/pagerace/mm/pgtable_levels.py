@@ -6,6 +6,7 @@ and only the lowest of the levels that are folded into each other can be none.
 
 from __future__ import annotations
 
+from pagerace.lang import u4, u32
 from pagerace.machine.cpu import cpus
 from pagerace.machine.memory import Machine, cpu_t, pfn_t, ulong
 from pagerace.machine.pgtable import ptrs_per_pte
@@ -118,6 +119,15 @@ def HPAGE_PMD_NR() -> int:
 def HPAGE_PUD_NR() -> int:
     """HPAGE_PUD_NR of include/linux/huge_mm.h: the pages of what a PUD entry maps."""
     return pages_below(3)
+
+
+def HPAGE_PMD_ORDER() -> u4:
+    """HPAGE_PMD_ORDER of include/linux/huge_mm.h: 2 to this power are HPAGE_PMD_NR()."""
+    order: u4 = 0
+    for n in range(1, 10):
+        if u32(1) << n == ptrs_per_pte():
+            order = u4(n)
+    return order
 
 
 def pmd_addr_end(address: ulong, end: ulong) -> ulong:

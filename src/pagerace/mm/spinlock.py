@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from pagerace.lang import READ_ONCE, Struct, atomic, smp_store_release, wait_until
-from pagerace.mm.lockdep import LockClass, lock_acquire, lock_release, lockdep_map
+from pagerace.lang import READ_ONCE, Struct, atomic, bug_on, smp_store_release, wait_until
+from pagerace.machine.entry import Colours
+from pagerace.mm.lockdep import (
+    LockClass,
+    lock_acquire,
+    lock_acquired,
+    lock_release,
+    lockdep_map,
+)
 from pagerace.mm.sched import Sched, preempt_disable, preempt_enable
 
 
 class spinlock_t(Struct):
-    """A lock that its waiters spin for.  Its holder must not sleep."""
+    """A lock that its waiters spin for.  Its holder must not sleep.
+
+    ``freed``: the memory that it is in was freed, where Colours.tables is set.
+    """
 
     locked: bool
     dep_map: lockdep_map
+    freed: bool
+
+
+def look_at_lock(lock: spinlock_t) -> None:
+    """Whoever takes a lock or drops it has to know that it still is one."""
+    if Colours.tables:
+        bug_on(lock.freed, "use-after-free")
 
 
 def spin_lock_init(lock: spinlock_t, key: LockClass) -> None:
@@ -40,15 +57,32 @@ def spin_lock_nested(lock: spinlock_t, subclass: LockClass) -> None:
 def raw_spin_lock(lock: spinlock_t) -> None:
     """The lock itself."""
     with atomic():
+        look_at_lock(lock)
         if Sched.smp:
             wait_until(not lock.locked)
         assert not lock.locked, "a spinlock is held by a task that was preempted"
         lock.locked = True
 
 
+def spin_trylock(lock: spinlock_t) -> bool:
+    """spin_trylock(): False if somebody has it."""
+    preempt_disable()
+    with atomic():
+        look_at_lock(lock)
+        taken = not lock.locked
+        if taken:
+            lock.locked = True
+    if taken:
+        lock_acquired(lock.dep_map.key)
+    else:
+        preempt_enable()
+    return taken
+
+
 def spin_unlock(lock: spinlock_t) -> None:
     """spin_unlock()."""
     lock_release(lock.dep_map.key)
+    look_at_lock(lock)
     smp_store_release(lock.locked, False)
     preempt_enable()
 

@@ -28,6 +28,7 @@ SENTENCES = {
     "deadlock": "no thread can go on, and not all of them have returned",
     "livelock": "from here on the threads can no longer all return",
     "use-after-free": "an object is used that is not allocated",
+    "detached-table": "an entry is stored into a page table that nothing points to",
     "double-free": "an object is freed that is not allocated",
     "leak": "an object stays allocated that nothing refers to",
     "bad-page-cache": "a folio leaves the page cache while it is mapped",
