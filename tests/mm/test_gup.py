@@ -14,15 +14,16 @@ from pagerace.machine.memory import Machine
 from pagerace.machine.pgtable import pte_none, set_pte
 from pagerace.machine.tables import page_tables, pmd_none, pmdp_get, table_entry, upper_tables
 from pagerace.mm.gup import FOLL_WRITE, lockless_pages_from_mm, page_lists
+from pagerace.mm.khugepaged_anon import put_table_back
 from pagerace.mm.mm_types import mm_struct, pmd_t
 from pagerace.mm.mmu_gather import gathers, tlb_finish_mmu, tlb_gather_mmu
 from pagerace.mm.page_flags import folio_ref_count
 from pagerace.mm.pgalloc import (
     PteTables,
     __pte_alloc,
-    collapse_huge_page,
     pgd_alloc,
     pmd_alloc_at,
+    pmdp_collapse_flush,
 )
 from pagerace.mm.pgtable_free import free_pte_range
 from pagerace.mm.pgtable_levels import init_page_table_locks
@@ -106,7 +107,7 @@ def test_tables_come_and_go() -> None:
         assert pmdp_get(pmd) == table_entry(0)
         assert not __pte_alloc(own, pmd)  # there is one already
         assert not page_tables.allocated(page_tables[1])
-        collapse_huge_page(own, pmd)
+        put_table_back(own, pmd, pmdp_collapse_flush(own, 0, pmd))
         assert pmdp_get(pmd) == table_entry(0)
         tlb_gather_mmu(gathers.current, own)
         free_pte_range(gathers.current, pmd, 0)

@@ -10,16 +10,36 @@ from pagerace.lang.protocol import Edit, Protocol
 from pagerace.lang.structures import Config, KernelPythonError
 from pagerace.machine.arch import Arch
 from pagerace.machine.cpu import cpus
+from pagerace.machine.entry import Colours, pte_t
 from pagerace.machine.memory import Machine
-from pagerace.machine.tables import PteTables, page_tables
-from pagerace.mm.mm_types import mm_struct
+from pagerace.machine.pgtable import pfn_pte, set_pte
+from pagerace.machine.tables import (
+    PteTables,
+    page_tables,
+    pmd_page_vaddr,
+    pmdp_get,
+    table_entry,
+)
+from pagerace.mm.khugepaged_anon import put_table_back
+from pagerace.mm.mm_types import mm_struct, page_ptdesc
 from pagerace.mm.mmu_gather import MmuGather, tlb_remove_table_free, tlb_remove_table_one
-from pagerace.mm.pgalloc import pt_rcu_heads, pte_free_defer
+from pagerace.mm.pgalloc import (
+    __pte_alloc_one,
+    pmdp_collapse_flush,
+    pt_rcu_heads,
+    pte_free,
+    pte_free_defer,
+    reuse_freed_tables,
+)
+from pagerace.mm.pgtable_levels import init_page_table_locks
 from pagerace.mm.rcu_callbacks import rcu_barrier, rcu_core
 from pagerace.mm.rcupdate import Rcu, __call_rcu, quiescent_since, synchronize_rcu
+from pagerace.mm.sched import tasks
+from pagerace.mm.spinlock import spin_lock, spin_trylock, spin_unlock
 from pagerace.mm.table_free import tlb_remove_table_sync_one
 from pagerace.mm.tlb import sysvec_call_function
-from pagerace.protocols._lockless_pmd import gup_fast, replace_table, setup
+from pagerace.protocols._lockless_pmd import gup_fast, replace_table, setup, the_pmd
+from pagerace.protocols._shared_file import mm as lockless_mm
 from pagerace.search import check
 from tests.kernel import fresh_machine
 
@@ -111,3 +131,49 @@ def test_call_rcu_waits_for_those_alone_who_were_there() -> None:
         assert page_tables.allocated(table)
         with pytest.raises(KernelPythonError, match="double-free"):
             pte_free_defer(own, table)
+
+
+# -- colours ----------------------------------------------------------------------------
+
+
+def test_a_store_into_a_table_that_nobody_finds_is_reported() -> None:
+    with fresh_machine(NO_RCU, Machine(tables=2, frames=2), Colours(tables=True)):
+        setup()
+        lockless_mm.cpu_bitmap = 0
+        pmd = the_pmd()
+        table = pmd_page_vaddr(pmdp_get(pmd))
+        pmdp_collapse_flush(lockless_mm, 0, pmd)
+        set_pte(table.pte[0], pte_t())  # an entry that goes
+        with pytest.raises(KernelPythonError, match="detached-table"):
+            set_pte(table.pte[0], pfn_pte(1, False))
+        put_table_back(lockless_mm, pmd, table_entry(page_tables.index(table)))
+        set_pte(table.pte[0], pfn_pte(1, False))
+
+
+def test_the_lock_of_a_table_goes_with_it() -> None:
+    with fresh_machine(NO_RCU, Colours(tables=True)):
+        init_page_table_locks(lockless_mm)
+        table = __pte_alloc_one(lockless_mm)
+        assert table is not None
+        ptl = page_ptdesc(table).ptl
+        spin_lock(ptl)
+        pte_free(lockless_mm, table)
+        for use in (spin_unlock, spin_trylock, spin_lock):
+            with pytest.raises(KernelPythonError, match="use-after-free"):
+                use(ptl)
+            tasks.current.held_locks = 0
+        assert __pte_alloc_one(lockless_mm) is table
+        tasks.current.held_locks = 0
+        ptl.locked = False
+        spin_lock(ptl)
+
+
+def test_whoever_takes_data_for_a_table_is_told() -> None:
+    """The frame of the table that munmap() freed is data by then, and GUP-fast reads it."""
+    edit = drop(tlb_remove_table_free, synchronize_rcu)
+    config = (*BATCHES[0], Colours(tables=True), MACHINE.replace(tables=2))
+    reused = freeing(*config, edits=(edit,))
+    reused = reused.replace(threads=[*reused.threads, agent(reuse_freed_tables, cpu=0)])
+    found = check(compile_protocol(reused)).violation
+    assert found is not None
+    assert found.slug == "use-after-free"

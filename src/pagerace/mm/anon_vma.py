@@ -2,7 +2,8 @@
 
 A page that a write brings belongs to the anon_vma of its VMA.  fork() puts the child's VMA
 into all that the parent's is in, and gives it one more for pages of its own; what is split
-or copied is in the same ones.  The rwsem of each tree is left out: each change is one step.
+or copied is in the same ones.  Each change is one step, without the rwsem of the tree, which
+only khugepaged and walks of the reverse mapping take.
 """
 # pyright: strict, reportPrivateUsage=false, reportUnusedFunction=false
 # Names that begin with underscores are the kernel's.
@@ -19,6 +20,27 @@ from pagerace.mm.mm_types import (
     vm_area_struct,
 )
 from pagerace.mm.mman import VM_ACCESS_FLAGS
+from pagerace.mm.rwsem import down_read, down_write, up_read, up_write
+
+
+def anon_vma_lock_write(anon_vma: anon_vma_t) -> None:
+    """anon_vma_lock_write() of include/linux/rmap.h; the kernel's is of the root."""
+    down_write(anon_vma.rwsem)
+
+
+def anon_vma_unlock_write(anon_vma: anon_vma_t) -> None:
+    """anon_vma_unlock_write() of include/linux/rmap.h."""
+    up_write(anon_vma.rwsem)
+
+
+def anon_vma_lock_read(anon_vma: anon_vma_t) -> None:
+    """anon_vma_lock_read() of include/linux/rmap.h: a walk of the reverse mapping."""
+    down_read(anon_vma.rwsem)
+
+
+def anon_vma_unlock_read(anon_vma: anon_vma_t) -> None:
+    """anon_vma_unlock_read() of include/linux/rmap.h."""
+    up_read(anon_vma.rwsem)
 
 
 def anon_vma_alloc() -> anon_vma_t | None:

@@ -13,15 +13,19 @@ from pagerace.machine.pgtable import (
     pte_same,
     pte_write,
     ptep_get,
+    ptrs_per_pte,
 )
 from pagerace.machine.tables import (
+    pmd_leaf,
     pmd_page_vaddr,
+    pmd_pfn,
     pmd_present,
     pmd_same,
+    pmd_write,
     pmdp_get,
     pmdval_t,
 )
-from pagerace.mm.mm_types import folio, mm_struct, page_folio, pfn_to_page, pmd_t
+from pagerace.mm.mm_types import folio, mm_struct, nth_page, page_folio, pfn_to_page, pmd_t
 from pagerace.mm.page_flags import folio_try_get
 from pagerace.mm.pgtable import mm_find_pmd
 from pagerace.mm.pgtable_lockless import pmdp_get_lockless, ptep_get_lockless
@@ -82,9 +86,30 @@ def gup_pmd_range(mm: mm_struct, addr: ulong, end: ulong, flags: u1, pages: page
     if not pmd_present(entry):
         return False
     while addr != end:
-        if not gup_pte_range(pmd, entry, addr, flags, pages):
+        if Machine.huge_pages and pmd_leaf(entry):
+            if not gup_huge_pmd(pmd, entry, addr, flags, pages):
+                return False
+        elif not gup_pte_range(pmd, entry, addr, flags, pages):
             return False
         addr += PAGE_SIZE
+    return True
+
+
+def gup_huge_pmd(
+    pmd: pmd_t, orig: pmdval_t, addr: ulong, flags: u1, pages: page_list
+) -> bool:
+    """gup_huge_pmd(), of one page: False if the slow path has to do it."""
+    if flags & FOLL_WRITE != 0 and not pmd_write(orig):
+        return False
+    page = nth_page(pfn_to_page(pmd_pfn(orig)), addr % ptrs_per_pte())
+    folio = try_get_folio(page)
+    if folio is None:
+        return False
+    if pmd_changed(pmd, orig):
+        folio_put(folio)
+        return False
+    pages.page[pages.nr] = page
+    pages.nr += 1
     return True
 
 

@@ -23,6 +23,7 @@ class LockClass(IntEnum):
     PAGE_TABLE_LOCK_NESTED = 4  # a second one, SINGLE_DEPTH_NESTING
     PMD_LOCK = 5  # pmd_lock(); PTLs are taken inside
     XFS_MMAPLOCK = 6  # inside mmap_lock; folio locks are taken inside
+    ANON_VMA_RWSEM = 7
 
 
 class lockdep_map(Struct):

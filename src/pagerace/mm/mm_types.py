@@ -24,7 +24,7 @@ from pagerace.lang import (
     u4,
     u32,
 )
-from pagerace.machine.memory import Machine, cpumask_t, file_pages, pfn_t, ulong
+from pagerace.machine.memory import Machine, cpumask_t, file_pages, nr_t, pfn_t, ulong
 from pagerace.machine.pgtable import page_table, pte_slot, pte_t
 from pagerace.machine.tables import (
     page_table_count,
@@ -43,6 +43,12 @@ if TYPE_CHECKING:
     tlb_gen_t: TypeAlias = int
 else:
     tlb_gen_t = sized("tlb_gen_t", lambda: 64 if Machine.full_size else 3)
+
+# How many invalidations secondary MMUs were told of, twice: odd while there is one.
+if TYPE_CHECKING:
+    notifier_seq_t: TypeAlias = int
+else:
+    notifier_seq_t = sized("notifier_seq_t", lambda: 64 if Machine.full_size else 4)
 
 # vm_fault_t: how a fault ended.  0: the access is tried again.
 vm_fault_t: TypeAlias = u4
@@ -178,13 +184,14 @@ class anon_vma_t(Struct):
     """struct anon_vma of include/linux/rmap.h: the VMAs that may have the pages of one.
 
     ``first``: those who are in it (``rb_root``).  ``parent``: that of the VMA from which
-    fork() copied, or itself.
+    fork() copied, or itself.  ``rwsem``: of those that walk or change who is in it.
     """
 
     parent: anon_vma_t | None = None
     num_children: u32
     num_active_vmas: u32
     first: anon_vma_chain_t | None = None
+    rwsem: rw_semaphore
 
 
 class anon_vma_chain_t(Struct):
@@ -279,7 +286,8 @@ class mm_struct(Struct):
     ``mm_mt``: its VMAs; with Vma.flags the first ``map_count`` are they, by address.
     ``mmap_base``: below it a mapping comes that may be anywhere.  ``pgd``: its top table.
     ``page_table_lock``: for the entries of all tables above those of PTEs.  ``nr_ptes``: the
-    tables of PTEs, where mm/pgalloc.py counts.
+    tables of PTEs, where mm/pgalloc.py counts.  ``active_invalidate_ranges``,
+    ``invalidate_seq``: of its notifier_subscriptions, see mm/mmu_notifier.py.
     """
 
     pgd: upper_table | None = None
@@ -294,6 +302,8 @@ class mm_struct(Struct):
     start_brk: ulong
     brk: ulong
     mmap_base: ulong
+    active_invalidate_ranges: nr_t
+    invalidate_seq: notifier_seq_t
 
 
 mms: Pool[mm_struct] = pool(mm_struct, lambda: Mm.mms)

@@ -54,6 +54,7 @@ from pagerace.mm.mm_types import (
     pmd_t,
     vm_area_struct,
 )
+from pagerace.mm.mmu_notifier import mmu_notifier_invalidate_range
 from pagerace.mm.notes import note_delayed, note_flushed, note_undelayed
 from pagerace.mm.page_writeback import set_page_dirty
 from pagerace.mm.pgalloc import PteTables
@@ -67,7 +68,7 @@ from pagerace.mm.table_free import (
     head_of,
     tlb_remove_table_sync_one,
 )
-from pagerace.mm.tlb import flush_tlb_mm_range
+from pagerace.mm.tlb import flush_freed_tables, flush_tlb_mm_range
 
 
 class Force(Enum):
@@ -278,7 +279,10 @@ def tlb_flush_mmu_tlbonly(tlb: mmu_gather) -> None:
     """tlb_flush_mmu_tlbonly(): after it no TLB has what was gathered so far."""
     if not (tlb.cleared_ptes or (PteTables.come_and_go and tlb.freed_tables)):
         return
+    flush_freed_tables(PteTables.come_and_go and tlb.freed_tables)
     flush_tlb_mm_range(tlb.mm, tlb.start, tlb.end)
+    mmu_notifier_invalidate_range(tlb.mm, tlb.start, tlb.end)
+    flush_freed_tables(False)
     note_flushed(tlb.start, tlb.end)
     if tlb.table is not None:
         pte_table_flush_end(tlb.table)

@@ -8,20 +8,22 @@ makes those that there are, and they stay: entries above the PTEs are constants.
 
 from __future__ import annotations
 
-from pagerace.lang import Pool, atomic, pool
+from pagerace.lang import Pool, atomic, pool, wait_until
 from pagerace.machine.counters import Counting, counters
-from pagerace.machine.entry import pte_t
+from pagerace.machine.entry import Colours, pte_t
 from pagerace.machine.memory import Machine, ulong
-from pagerace.machine.pgtable import native_ptep_get_and_clear, page_table
+from pagerace.machine.pgtable import native_ptep_get_and_clear, page_table, ptrs_per_pte
 from pagerace.machine.tables import (
     PteTables,
     p4d_t,
     page_table_count,
     page_tables,
     pgd_t,
+    pmd_clear,
     pmd_none,
     pmd_page_vaddr,
     pmd_present,
+    pmd_trans_huge,
     pmdp_get,
     pmdval_t,
     pud_t,
@@ -32,14 +34,14 @@ from pagerace.machine.tables import (
     upper_tables,
 )
 from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc
-from pagerace.mm.mm_types import mm_struct, pmd_t
+from pagerace.mm.mm_types import mm_struct, pmd_t, ptdescs
 from pagerace.mm.notes import note_install
 from pagerace.mm.pgtable import pmd_lock
 from pagerace.mm.pgtable_levels import p4d_offset, pgd_offset, pmd_offset, pud_offset
 from pagerace.mm.rcupdate import Rcu, __call_rcu, rcu_head, synchronize_rcu
 from pagerace.mm.sched import might_sleep
 from pagerace.mm.spinlock import spin_lock, spin_unlock
-from pagerace.mm.tlb import flush_tlb_mm_range
+from pagerace.mm.tlb import flush_freed_tables, flush_tlb_mm_range
 from pagerace.mm.walk_notes import note_set_pmd
 
 # ``pt_rcu_head`` of each struct ptdesc: first those of tables of PTEs, then those above.
@@ -90,17 +92,44 @@ def __pte_alloc_one(mm: mm_struct) -> page_table | None:
     return table
 
 
+def colour_free(table: page_table) -> None:
+    """The struct ptdesc of a table that is freed is no more one than the frame is a table."""
+    if Colours.tables:
+        ptdescs[page_tables.index(table)].ptl.freed = True
+
+
+def colour_linked(table: page_table, linked: bool) -> None:
+    """An entry of the PMD points to the table, or none does any more: part of that step."""
+    if Colours.tables:
+        for slot in table.pte:
+            slot.detached = not linked
+
+
 def clear_page(table: page_table) -> None:
     """clear_page() of asm/page.h, of a frame that becomes a table (__GFP_ZERO)."""
     with atomic():  # nobody else knows the table yet
         for slot in table.pte:
             slot.value = pte_t()
+            if Colours.tables:
+                slot.detached = False
+        if Colours.tables:
+            ptdescs[page_tables.index(table)].ptl.freed = False
 
 
 def pte_free(mm: mm_struct, table: page_table) -> None:
     """pte_free(): the table can be allocated again."""
     count_freed_table(1)
-    page_tables.free(table)
+    free_page_table(table)
+
+
+def free_page_table(table: page_table) -> None:
+    """Its frame, and with it the struct ptdesc."""
+    if Colours.tables:
+        with atomic():
+            colour_free(table)
+            page_tables.free(table)
+    else:
+        page_tables.free(table)
 
 
 def pte_free_defer(mm: mm_struct, table: page_table) -> None:
@@ -119,7 +148,12 @@ def pmd_populate(mm: mm_struct, pmd: pmd_t, table: page_table) -> None:
     """pmd_populate() of asm/pgalloc.h; the PML is held, or nobody knows the entry."""
     value = table_entry(page_tables.index(table))
     note_set_pmd(value)
-    set_pmd(pmd, value)
+    if Colours.tables:
+        with atomic():
+            set_pmd(pmd, value)
+            colour_linked(table, True)
+    else:
+        set_pmd(pmd, value)
 
 
 def pmd_install(mm: mm_struct, pmd: pmd_t, table: page_table) -> bool:
@@ -231,17 +265,48 @@ def pmd_alloc_at(mm: mm_struct, address: ulong) -> pmd_t | None:
     return pmd_alloc(mm, pud, address)
 
 
-def pmdp_collapse_flush(mm: mm_struct, pmd: pmd_t) -> pmdval_t:
+def pmdp_collapse_flush(mm: mm_struct, address: ulong, pmd: pmd_t) -> pmdval_t:
     """pmdp_collapse_flush() of mm/pgtable-generic.c: the table is taken out of sight."""
-    note_set_pmd(pmdval_t())
-    value = native_ptep_get_and_clear(pmd.entry)
-    flush_tlb_mm_range(mm, 0, Machine.pages)
+    haddr = address - address % ptrs_per_pte()
+    value = pmd_get_and_clear(pmd)
+    flush_freed_tables(True)
+    flush_tlb_mm_range(mm, haddr, haddr + ptrs_per_pte())
+    flush_freed_tables(False)
     return value
 
 
-def collapse_huge_page(mm: mm_struct, pmd: pmd_t) -> None:
-    """collapse_huge_page(), where it finds that it cannot: the table is put back."""
-    value = pmdp_collapse_flush(mm, pmd)
-    ptl = pmd_lock(mm, pmd)
-    pmd_populate(mm, pmd, pmd_page_vaddr(value))
-    spin_unlock(ptl)
+def pmd_get_and_clear(pmd: pmd_t) -> pmdval_t:
+    """pmdp_huge_get_and_clear() of asm/pgtable.h, of an entry that has a table."""
+    if not Colours.tables:
+        return native_ptep_get_and_clear(pmd.entry)
+    with atomic():
+        value = native_ptep_get_and_clear(pmd.entry)
+        if pmd_present(value) and not pmd_trans_huge(value):
+            colour_linked(pmd_page_vaddr(value), False)
+    return value
+
+
+def pmd_clear_table(pmd: pmd_t) -> None:
+    """pmd_clear() of an entry that has a table."""
+    if Colours.tables:
+        with atomic():
+            value = pmdp_get(pmd)
+            if pmd_present(value) and not pmd_trans_huge(value):
+                colour_linked(pmd_page_vaddr(value), False)
+            pmd_clear(pmd)
+    else:
+        pmd_clear(pmd)
+
+
+def reuse_freed_tables() -> None:
+    """Agent: the frame of a table that was freed is some process's data, whatever is in it.
+
+    Only where Colours.tables is set, which tells who comes to it as to a table.
+    """
+    while True:
+        with atomic():
+            table = page_tables.alloc()
+            wait_until(table is not None)
+            if table is not None:
+                for slot in table.pte:
+                    slot.data = True

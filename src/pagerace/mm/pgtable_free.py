@@ -22,7 +22,7 @@ from pagerace.machine.tables import (
 )
 from pagerace.mm.mm_types import pmd_t, vm_area_struct
 from pagerace.mm.mmu_gather import mmu_gather, pmd_free_tlb, pte_free_tlb
-from pagerace.mm.pgalloc import mm_dec_nr_ptes
+from pagerace.mm.pgalloc import mm_dec_nr_ptes, pmd_clear_table
 
 
 def free_pgtables(tlb: mmu_gather, vma: vm_area_struct, floor: ulong, ceiling: ulong) -> None:
@@ -142,6 +142,6 @@ def free_pte_range(tlb: mmu_gather, pmd: pmd_t, addr: ulong) -> None:
     The entry is cleared by pmd_clear(): on PAE in two halves.
     """
     table = pmd_page_vaddr(pmdp_get(pmd))
-    pmd_clear(pmd)
+    pmd_clear_table(pmd)
     pte_free_tlb(tlb, table, addr)
     mm_dec_nr_ptes(tlb.mm)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pagerace.lang import atomic, choose, wait_until
 from pagerace.machine.tables import page_tables, upper_tables
-from pagerace.mm.pgalloc import pt_rcu_heads
+from pagerace.mm.pgalloc import free_page_table, pt_rcu_heads
 from pagerace.mm.rcupdate import quiescent_since
 
 
@@ -28,7 +28,7 @@ def rcu_core() -> None:
             if head.waiting == 0:
                 head.queued = False
                 if number < len(page_tables):
-                    page_tables.free(page_tables[number])
+                    free_page_table(page_tables[number])
                 else:
                     upper_tables.free(upper_tables[number - len(page_tables)])
 

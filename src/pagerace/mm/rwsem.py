@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pagerace.lang import Struct, atomic, wait_until
 from pagerace.machine.memory import nr_t
-from pagerace.mm.lockdep import LockClass, lock_acquire, lock_release, lockdep_map
+from pagerace.mm.lockdep import (
+    LockClass,
+    lock_acquire,
+    lock_acquired,
+    lock_release,
+    lockdep_map,
+)
 from pagerace.mm.sched import might_sleep
 
 
@@ -44,6 +50,17 @@ def down_write(sem: rw_semaphore) -> None:
     with atomic():
         wait_until(not sem.writer and sem.readers == 0)
         sem.writer = True
+
+
+def down_write_trylock(sem: rw_semaphore) -> bool:
+    """down_write_trylock(): False if it would have to wait."""
+    with atomic():
+        taken = not sem.writer and sem.readers == 0
+        if taken:
+            sem.writer = True
+    if taken:
+        lock_acquired(sem.dep_map.key)
+    return taken
 
 
 def up_write(sem: rw_semaphore) -> None:

@@ -9,15 +9,24 @@ a thread of the mm.
 
 from __future__ import annotations
 
-from pagerace.lang import READ_ONCE, atomic, choose, cmpxchg, smp_processor_id
+from pagerace.lang import (
+    READ_ONCE,
+    Struct,
+    atomic,
+    choose,
+    cmpxchg,
+    per_thread,
+    smp_processor_id,
+)
 from pagerace.machine.arch import Arch
 from pagerace.machine.counters import Counting, counters
 from pagerace.machine.cpu import cpus, processor
 from pagerace.machine.ipi import answer, wait_for_interrupt
 from pagerace.machine.irq import local_irq_disable, local_irq_enable
 from pagerace.machine.memory import PAGE_SIZE, Machine, cpu_t, cpumask_t, ulong
+from pagerace.machine.tables import PagingCache, PteTables
 from pagerace.machine.tlb import invlpg, tlb_flush_all, write_cr3
-from pagerace.machine.tlbi import dsb_ish, dsb_ishst, tlbi_vale1is
+from pagerace.machine.tlbi import dsb_ish, dsb_ishst, tlbi_vae1is, tlbi_vale1is
 from pagerace.machine.walker import arm64
 from pagerace.mm.cpumask import cpumask_of, cpumask_test_cpu
 from pagerace.mm.mm_types import mm_struct, vm_area_struct
@@ -34,6 +43,26 @@ from pagerace.mm.tlb_lazy import (
 
 # arch/x86/mm/tlb.c; more pages than these are not worth an INVLPG each.  A check has less.
 tlb_single_page_flush_ceiling = 33
+
+
+class flush_tlb_info(Struct):
+    """``freed_tables`` of struct flush_tlb_info: who flushes does so because tables go."""
+
+    freed_tables: bool
+
+
+flush_tlb_infos = per_thread(flush_tlb_info)
+
+
+def flush_freed_tables(freed: bool) -> None:
+    """What flush_tlb_mm_range() gets as an argument in the kernel, where it is asked for."""
+    if PteTables.come_and_go and (LazyTlb.mode or PagingCache.on):
+        flush_tlb_infos.current.freed_tables = freed
+
+
+def freed_tables() -> bool:
+    """Does the flush that is going on have to do with tables?"""
+    return PteTables.come_and_go and flush_tlb_infos.current.freed_tables
 
 
 def flush_tlb_page(vma: vm_area_struct, address: ulong) -> None:
@@ -57,7 +86,8 @@ def flush_tlb_mm_range(mm: mm_struct, start: ulong, end: ulong) -> None:
         mask = mm.cpu_bitmap
         if LazyTlb.mode:
             inc_mm_tlb_gen(mm)
-            mask = cpus_not_lazy(mask)
+            if not freed_tables():
+                mask = cpus_not_lazy(mask)
         if Machine.paravirtual:
             mask = kvm_flush_tlb_multi(mask)
         smp_call_function_many(mask, start, end)
@@ -124,7 +154,10 @@ def __flush_tlb_range(start: ulong, end: ulong) -> None:
     """__flush_tlb_range() of arch/arm64/include/asm/tlbflush.h: broadcast, and wait."""
     dsb_ishst()
     for address in range(start, end):
-        tlbi_vale1is(address)
+        if PagingCache.on and freed_tables():
+            tlbi_vae1is(address)
+        else:
+            tlbi_vale1is(address)
     dsb_ish()
 
 

@@ -16,15 +16,16 @@ from pagerace.machine.memory import Machine
 from pagerace.machine.pgtable import pfn_pte, ptep_get, set_pte
 from pagerace.machine.tables import page_tables, pmd_page_vaddr, pmd_present, upper_tables
 from pagerace.mm.gup import lockless_pages_from_mm, page_lists
+from pagerace.mm.khugepaged_anon import put_table_back
 from pagerace.mm.mm_types import page_to_pfn, pmd_t
 from pagerace.mm.mmu_gather import __tlb_reset_range, gathers
 from pagerace.mm.page_alloc import alloc_page
 from pagerace.mm.pgalloc import (
     __pte_alloc,
     __pte_alloc_one,
-    collapse_huge_page,
     pgd_alloc,
     pmd_populate,
+    pmdp_collapse_flush,
 )
 from pagerace.mm.pgtable_free import free_pte_range
 from pagerace.mm.pgtable_levels import init_page_table_locks
@@ -64,8 +65,9 @@ def replace_table() -> None:
 
 
 def collapse() -> None:
-    """Thread: khugepaged."""
-    collapse_huge_page(mm, the_pmd())
+    """Thread: khugepaged, as far as the PMD entry is concerned: it finds that it cannot."""
+    value = pmdp_collapse_flush(mm, 0, the_pmd())
+    put_table_back(mm, the_pmd(), value)
 
 
 def walk() -> None:
