@@ -107,6 +107,21 @@ def ptep_get_and_clear_full(mm: mm_struct, address: ulong, ptep: pte_slot, full:
     return pte
 
 
+def ptep_modify_prot_start(vma: vm_area_struct, address: ulong, ptep: pte_slot) -> pte_t:
+    """ptep_modify_prot_start(): begin a change of an entry that the walker may change too.
+
+    It is none until ptep_modify_prot_commit(), so that whoever uses it meanwhile faults.
+    """
+    return ptep_get_and_clear(vma.vm_mm, address, ptep)
+
+
+def ptep_modify_prot_commit(
+    vma: vm_area_struct, address: ulong, ptep: pte_slot, value: pte_t
+) -> None:
+    """ptep_modify_prot_commit(): what the entry is from now on."""
+    set_pte(ptep, value)
+
+
 def ptep_test_and_clear_young(vma: vm_area_struct, address: ulong, ptep: pte_slot) -> bool:
     """ptep_test_and_clear_young() of arch/x86/mm/pgtable.c: one locked RMW, and no flush.
 
