@@ -24,7 +24,7 @@ from pagerace.machine.pgtable import (
 from pagerace.mm.anon import PageAnon, is_zero_pte
 from pagerace.mm.anon_vma import anon_vma_fork
 from pagerace.mm.cow import is_cow_mapping
-from pagerace.mm.errno import ENOMEM
+from pagerace.mm.errno import EAGAIN, ENOMEM
 from pagerace.mm.exit import exit_mmap
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.maple_tree import mas_store
@@ -53,10 +53,11 @@ from pagerace.mm.pgtable_generic import (
     pte_unmap_unlock,
     second_pte_maps,
 )
-from pagerace.mm.pgtable_levels import pmd_addr_end
+from pagerace.mm.pgtable_levels import init_table_locks, pmd_addr_end
 from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.spinlock import spin_lock_init, spin_lock_nested, spin_unlock_nested
 from pagerace.mm.swap import get_page
+from pagerace.mm.table_walk import tables_are_locked
 from pagerace.mm.tlb import flush_tlb_mm_range
 from pagerace.mm.vma import get_file, vm_area_dup, vma_link_file
 
@@ -74,6 +75,7 @@ def mm_alloc() -> mm_struct | None:
             mm.mmap_base = task_size()
             mm.pgd = None
             spin_lock_init(mm.page_table_lock, LockClass.PMD_LOCK)
+            init_table_locks(mm)
         pgd = pgd_alloc(mm)
         if pgd is None:
             mms.free(mm)
@@ -164,10 +166,13 @@ def copy_page_range(dst_vma: vm_area_struct | None, src_vma: vm_area_struct) -> 
     while addr != src_vma.vm_end:
         next = pmd_addr_end(addr, src_vma.vm_end)
         pmd = find_pte_table(src_vma.vm_mm, addr)
+        error: s64 = 0
         if pmd is not None:
             error = copy_pte_range(dst_vma, src_vma, pmd, addr, next)
-            if error != 0:
-                return error
+        if tables_are_locked() and error == -EAGAIN:
+            continue
+        if error != 0:
+            return error
         addr = next
     return 0
 
@@ -193,9 +198,10 @@ def copy_pte_range(
     if Vma.flags:
         src = second_pte_maps.current
         # The source cannot change: mmap_lock is held for writing, and no rmap walk writes.
+        src.nowait = True  # a PTL is held
         if pte_offset_map_rw_nolock(src_vma.vm_mm, src_pmd, start, src) is None:
             pte_unmap_unlock(dst)
-            return 0
+            return -EAGAIN if tables_are_locked() else 0
         spin_lock_nested(src.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
     for addr in range(start, end, PAGE_SIZE):
         pte = mapped_pte(src, addr)

@@ -95,6 +95,7 @@ from pagerace.mm.set_pte import find_ptl, is_write, pmd_trans_unstable, pte_unma
 from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.swap import get_page, put_page
 from pagerace.mm.swapops import Swap, is_pte_marker, migration_entry_wait
+from pagerace.mm.table_reclaim import reclaim_emptied_table
 from pagerace.mm.table_walk import tables_vanish
 
 ZAP_FLAG_FORCE_FLUSH = 1
@@ -135,7 +136,10 @@ def unmap_page_range(
         next = pmd_addr_end(addr, end)
         pmd = find_pte_table(tlb.mm, addr)
         if pmd is not None and not zap_whole_huge_pmd(tlb, vma, pmd, addr, next):
-            next = zap_pte_range(tlb, vma, pmd, addr, next, details)
+            behind = zap_pte_range(tlb, vma, pmd, addr, next, details)
+            if behind == next:
+                reclaim_emptied_table(tlb, pmd, addr)
+            next = behind
         addr = next
 
 

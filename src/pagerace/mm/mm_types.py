@@ -18,6 +18,7 @@ from pagerace.lang import (
     Struct,
     array,
     pool,
+    s8,
     sized,
     u1,
     u2,
@@ -37,6 +38,7 @@ from pagerace.machine.tables import (
 from pagerace.mm.atomic import atomic_t
 from pagerace.mm.rwsem import rw_semaphore
 from pagerace.mm.spinlock import spinlock_t
+from pagerace.mm.table_walk import table_lock_count
 
 # How many flushes an mm has asked for.
 if TYPE_CHECKING:
@@ -280,6 +282,18 @@ class mm_context_t(Struct):
     tlb_gen: tlb_gen_t
 
 
+class table_lock(Struct):
+    """What the proposals of mm/table_lock.py have in place of mmap_lock.
+
+    ``rwsem``, or ``count``: how many walk, or, below zero, how many take tables away.
+    ``waits``: somebody waits to do that, and nobody begins to walk.
+    """
+
+    rwsem: rw_semaphore
+    count: s8
+    waits: bool
+
+
 class mm_struct(Struct):
     """An address space.  ``cpu_bitmap``: the CPUs that run its threads, for flushes.
 
@@ -292,6 +306,7 @@ class mm_struct(Struct):
 
     pgd: upper_table | None = None
     page_table_lock: spinlock_t
+    table_locks: Array[table_lock] = array(lambda: table_lock_count())
     nr_ptes: atomic_t
     context: mm_context_t
     cpu_bitmap: cpumask_t

@@ -186,15 +186,7 @@ def move_ptes(
     new = second_pte_maps.current
     if pte_offset_map_lock(mm, old_pmd, old_addr, old) is None:
         return Moved.AGAIN
-    if pte_offset_map_rw_nolock(mm, new_pmd, new_addr, new) is None:
-        pte_unmap_unlock(old)
-        return Moved.AGAIN
-    if new.ptl is not old.ptl:
-        spin_lock_nested(new.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
-    if tables_vanish() and not pmd_same(new.pmdval, pmdp_get_lockless(new_pmd)):
-        unlock_second(old, new)
-        pte_unmap(new)
-        pte_unmap_unlock(old)
+    if not lock_second(mm, new_pmd, new_addr, old, new):
         return Moved.AGAIN
     while old_addr != old_end:
         ptep = mapped_pte(old, old_addr)
@@ -214,6 +206,24 @@ def move_ptes(
         flush_tlb_mm_range(mm, start, old_end)
     pte_unmap_unlock(old)
     return Moved.FLUSH if need_flush and not force_flush else Moved.DONE
+
+
+def lock_second(
+    mm: mm_struct, new_pmd: pmd_t, new_addr: ulong, old: pte_map, new: pte_map
+) -> bool:
+    """Map and lock the second table; False: there is none, and the first is given back."""
+    new.nowait = True  # a PTL is held
+    if pte_offset_map_rw_nolock(mm, new_pmd, new_addr, new) is None:
+        pte_unmap_unlock(old)
+        return False
+    if new.ptl is not old.ptl:
+        spin_lock_nested(new.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
+    if tables_vanish() and not pmd_same(new.pmdval, pmdp_get_lockless(new_pmd)):
+        unlock_second(old, new)
+        pte_unmap(new)
+        pte_unmap_unlock(old)
+        return False
+    return True
 
 
 def unlock_second(old: pte_map, new: pte_map) -> None:

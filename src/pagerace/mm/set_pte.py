@@ -65,15 +65,17 @@ def pmd_trans_unstable(pmd: pmd_t) -> bool:
     return pmd_none(entry) or pmd_trans_huge(entry)
 
 
-def pte_offset_map_lock_of(vmf: vm_fault, address: ulong) -> bool:
+def pte_offset_map_lock_of(vmf: vm_fault, address: ulong, nowait: bool) -> bool:
     """pte_offset_map_lock() for a fault: into ``vmf->ptl`` and ``vmf->pte``.
 
-    False: there is no table, where tables may vanish.
+    False: there is no table, where tables may vanish.  ``nowait``: in an RCU section.
     """
     map = pte_maps.current
+    map.nowait = nowait
     find_ptl(vmf)
     pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, address, map)
     if pte is None:
+        map.nowait = False
         return False
     vmf.pte = pte
     vmf.table = map.table
@@ -91,6 +93,7 @@ def find_ptl(vmf: vm_fault) -> None:
 def pte_unmap_unlock_of(vmf: vm_fault) -> None:
     """pte_unmap_unlock(vmf->pte, vmf->ptl)."""
     pte_unmap_unlock(pte_maps.current)
+    pte_maps.current.nowait = False
     kunmap_atomic()
 
 
