@@ -61,4 +61,4 @@ def lock_release(key: LockClass) -> None:
 
 def lockdep_assert_held(key: LockClass) -> None:
     """lockdep_assert_held(): the task holds a lock of this class."""
-    assert tasks.current.held_locks & u8(1) << key != 0, "a lock is not held"
+    assert tasks.current.held_locks & u16(1) << key != 0, "a lock is not held"
