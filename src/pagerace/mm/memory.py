@@ -41,10 +41,13 @@ from pagerace.mm.anon import (
 from pagerace.mm.cow import do_wp_private, vma_is_private, wp_page_copy, wp_page_reuse
 from pagerace.mm.fault_around import should_fault_around
 from pagerace.mm.file_fault import do_fault, do_page_mkwrite, fault_dirty_shared_page
+from pagerace.mm.huge_anon import do_huge_pmd_anonymous_page, hugepage_allowed, wp_huge_pmd
 from pagerace.mm.huge_memory import __split_huge_pmd, zap_huge_pmd
 from pagerace.mm.mm_types import (
+    VM_FAULT_FALLBACK,
     VM_FAULT_NOPAGE,
     VM_FAULT_OOM,
+    Thp,
     folio,
     linear_page_index,
     pfn_to_page,
@@ -258,23 +261,33 @@ def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
         vmf.pgoff = linear_page_index(vmf.vma, vmf.address)
         vmf.prealloc_pte = None
         vmf.has_pte = False
-    if Machine.huge_pages and pmd_trans_huge(pmdp_get(pmd)):
-        return huge_pmd_fault(vmf)
+    if Thp.anonymous and pmd_none(pmdp_get(pmd)) and hugepage_allowed(vmf.vma, False):
+        ret = do_huge_pmd_anonymous_page(vmf)  # create_huge_pmd()
+        if ret & VM_FAULT_FALLBACK == 0:
+            return ret
+    elif Machine.huge_pages and pmd_trans_huge(pmdp_get(pmd)):
+        ret = huge_pmd_fault(vmf)
+        if ret & VM_FAULT_FALLBACK == 0:
+            return ret
     return handle_pte_fault(vmf)
 
 
 def huge_pmd_fault(vmf: vm_fault) -> vm_fault_t:
-    """What __handle_mm_fault() does where a PMD entry maps a huge page of a file.
+    """What __handle_mm_fault() does where a PMD entry maps a huge page.
 
     wp_huge_pmd() of a file that has no ->huge_fault() splits it: PTEs come in its place.
-    huge_pmd_set_accessed() makes it young.
+    huge_pmd_set_accessed() makes it young.  VM_FAULT_FALLBACK: there are PTEs now.
     """
     if Counting.on:
         counters.faults_huge += 1
     vma = vmf.vma
     haddr = vmf.address - vmf.address % HPAGE_PMD_NR()
     entry = pmdp_get(vmf.pmd)
+    if Thp.anonymous:
+        vmf.orig_pmd = entry
     if is_write(vmf) and not pmd_write(entry):
+        if Thp.anonymous:
+            return wp_huge_pmd(vmf)
         __split_huge_pmd(vma, vmf.pmd, haddr)
         return 0
     ptl = pmd_lock(vma.vm_mm, vmf.pmd)

@@ -46,6 +46,7 @@ from pagerace.mm.pgtable import pmd_lock, pte_lockptr, set_pmd_at
 from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR
 from pagerace.mm.rmap import page_add_file_rmap
+from pagerace.mm.rmap_large import folio_add_rmap_pmd
 from pagerace.mm.spinlock import spin_unlock
 
 
@@ -166,7 +167,7 @@ def do_set_pmd(vmf: vm_fault, page: folio) -> vm_fault_t:
         entry = pmd_mkyoung(pfn_pmd(page_to_pfn(folio), False))
         if is_write(vmf):
             entry = pmd_mkwrite(pmd_mkdirty(entry))
-        page_add_file_rmap(folio, vmf.vma)
+        folio_add_rmap_pmd(folio, vmf.vma)
         set_pmd_at(vmf.vma.vm_mm, haddr, vmf.pmd, entry)
         ret = 0
     spin_unlock(ptl)
