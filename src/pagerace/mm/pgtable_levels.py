@@ -124,15 +124,6 @@ def HPAGE_PMD_NR() -> int:
     return ptrs_per_pte()
 
 
-def HPAGE_PMD_ORDER() -> u4:
-    """HPAGE_PMD_ORDER of include/linux/huge_mm.h: 2 to this power are HPAGE_PMD_NR()."""
-    order: u4 = 0
-    for n in range(1, 10):
-        if u32(1) << n == ptrs_per_pte():
-            order = u4(n)
-    return order
-
-
 def HPAGE_PUD_NR() -> int:
     """HPAGE_PUD_NR of include/linux/huge_mm.h: the pages of what a PUD entry maps."""
     return pages_below(3)
