@@ -32,6 +32,7 @@ from pagerace.lang import (
     atomic,
     bug_on,
     only_if,
+    u2,
     u5,
     u32,
     xchg,
@@ -77,14 +78,19 @@ class pte_slot(Struct):
     data: bool
 
 
+CHANGES_MAX = 3
+
+
 class Watch(Config):
     """``entries``: remember what an entry holds, for claims about reads without a lock.
 
     ``tables``: look how an entry above the PTEs changes, for claims about who changes it.
+    ``changes``: and count how often.
     """
 
     entries: bool = False
     tables: bool = False
+    changes: bool = False
 
 
 class watched_entry(Struct):
@@ -92,13 +98,15 @@ class watched_entry(Struct):
 
     Bit n of ``held`` stands for the present value whose number_of() is n.  With it a claim
     can say that a reader got nothing that was never there.  ``overwritten``: it pointed to a
-    table, and something else was stored there that is not none.
+    table, and something else was stored there that is not none.  ``changes``: stores to it,
+    up to CHANGES_MAX.
     """
 
     ptep: pte_slot | None = None
     watching: bool
     held: u32
     overwritten: bool
+    changes: u2
 
 
 watched = watched_entry()
@@ -130,6 +138,8 @@ def remember_change(ptep: pte_slot, pte: pte_t) -> None:
         was = ptep.value
         if was.present and not was.huge and pte.present:
             watched.overwritten = True
+        if Watch.changes:
+            watched.changes = min(watched.changes + 1, CHANGES_MAX)
 
 
 def watch_entry() -> None:

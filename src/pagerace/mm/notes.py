@@ -6,11 +6,12 @@ no part of a state where none does.
 
 from __future__ import annotations
 
-from pagerace.lang import Array, Config, Struct, array, atomic, u8
+from pagerace.lang import Array, Config, Struct, array, atomic, u2, u8
 from pagerace.machine.memory import Machine, count_t, nr_t, pfn_t, ulong
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.sched import tasks
 
+ROUNDS_MAX = 3
 BATCHES_MAX = 4  # MmuGather.batches may not be more where delayed rmaps are noted
 
 
@@ -18,13 +19,15 @@ class Notes(Config):
     """``delayed``: rmaps that wait for a flush.  ``breaks``: whether a zap that stopped
     had got anywhere.  ``unflushed``: cleared addresses whose flush is to come.
     ``walk``: what a walk has said of each page (mm/walk_notes.py).
-    ``installs``: whether who installs a table has mmap_lock."""
+    ``installs``: whether who installs a table has mmap_lock.  ``rounds``: how often who
+    locks a table had to begin again."""
 
     delayed: bool = False
     breaks: bool = False
     unflushed: bool = False
     walk: bool = False
     installs: bool = False
+    rounds: bool = False
 
 
 class gather_notes(Struct):
@@ -32,6 +35,7 @@ class gather_notes(Struct):
 
     ``idle_break``: zap_pte_range() has dropped the PTL without having cleared an entry.
     ``unlocked_install``: a table was installed by a task that did not hold mmap_lock.
+    ``again``: rounds of __pte_offset_map_lock() in vain, up to ROUNDS_MAX.
     """
 
     delayed: Array[count_t] = array(lambda: Machine.frames)
@@ -39,6 +43,7 @@ class gather_notes(Struct):
     idle_break: bool
     unflushed: Array[bool] = array(lambda: Machine.pages)
     unlocked_install: bool
+    again: u2
 
 
 notes = gather_notes()
@@ -84,3 +89,10 @@ def note_install() -> None:
     """A table of PTEs is about to be linked."""
     if Notes.installs and tasks.current.held_locks & (u8(1) << LockClass.MMAP_LOCK) == 0:
         notes.unlocked_install = True
+
+
+def note_round() -> None:
+    """A table was exchanged before it was locked."""
+    if Notes.rounds:
+        with atomic():
+            notes.again = min(notes.again + 1, ROUNDS_MAX)

@@ -13,7 +13,7 @@ from pagerace.lang import (
     pool,
     smp_processor_id,
     thread_index,
-    u16,
+    u8,
     wait_until,
 )
 from pagerace.machine.cpu import cpus
@@ -50,7 +50,7 @@ class task_struct(Struct):
     """
 
     preempt_count: nr_t
-    held_locks: u16
+    held_locks: u8
 
 
 class rq(Struct):

@@ -10,25 +10,34 @@ what came of it, for nothing of a walk is shared.
 from __future__ import annotations
 
 from pagerace.lang import Config, Struct
+from pagerace.machine.cpu import cpus
 from pagerace.machine.entry import watched
-from pagerace.machine.memory import Machine, count_t
-from pagerace.machine.pgtable import pfn_pte, pte_mkyoung, set_pte
+from pagerace.machine.memory import Machine, count_t, ulong
+from pagerace.machine.pgtable import pfn_pte, pte_mkyoung, pte_pfn, pte_t, ptep_get, set_pte
 from pagerace.machine.tables import (
     page_tables,
+    pmd_none,
     pmd_page_vaddr,
+    pmd_pfn,
     pmd_present,
     pmd_trans_huge,
+    pmdp_get,
 )
+from pagerace.mm.anon import mk_anon_pte, page_add_new_anon_rmap
 from pagerace.mm.atomic import atomic_read
+from pagerace.mm.fault import do_user_addr_fault
 from pagerace.mm.gup import lockless_pages_from_mm, page_lists
-from pagerace.mm.khugepaged import retract_page_tables
+from pagerace.mm.khugepaged import khugepaged_collapse_pte_mapped_thp, retract_page_tables
+from pagerace.mm.khugepaged_anon import collapse_huge_page
 from pagerace.mm.lockdep import LockClass
-from pagerace.mm.mm_types import folio, mem_map, page_to_pfn, vm_area_cachep
+from pagerace.mm.madvise import madvise_dontneed
+from pagerace.mm.mm_types import FAULT_FLAG_WRITE, folio, mem_map, page_to_pfn, vm_area_cachep
 from pagerace.mm.mmap import mmap_region, munmap
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
+from pagerace.mm.mmu_notifier import mmu_notifier_register
 from pagerace.mm.notes import notes
 from pagerace.mm.page_alloc import alloc_page
-from pagerace.mm.page_flags import folio_get
+from pagerace.mm.page_flags import folio_get, folio_mapcount, folio_ref_count
 from pagerace.mm.pagemap import folio_lock, folio_unlock
 from pagerace.mm.pgalloc import (
     __pte_alloc_one,
@@ -38,24 +47,38 @@ from pagerace.mm.pgalloc import (
     pte_alloc,
 )
 from pagerace.mm.pgtable import mm_find_pmd
+from pagerace.mm.pgtable_generic import (
+    pte_maps,
+    pte_offset_map,
+    pte_offset_map_lock,
+    pte_unmap,
+    pte_unmap_unlock,
+)
 from pagerace.mm.pgtable_levels import init_page_table_locks, load_new_mm_cr3
 from pagerace.mm.rcu_callbacks import rcu_barrier
 from pagerace.mm.rmap import folio_mkclean, page_add_file_rmap
 from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.swap import put_page
-from pagerace.protocols._file_fault import mapping, mm, pmd_of
+from pagerace.mm.tlb_lazy import cpu_tlbstate
+from pagerace.mm.truncate import unmap_mapping_range
+from pagerace.protocols._file_fault import mapping, mm, pmd_of, pte_at
+from pagerace.protocols._mapped_pages import entries_of
 
 
 class Tables(Config):
     """What is there at first.  ``table``: one of PTEs.
 
-    ``mapped_pages``: pages that it maps, the first ones.  ``running``: the first two CPUs
-    run the mm, and are interrupted by its flushes.
+    ``mapped_pages``: pages that it maps, the first ones.  ``anonymous``: they are of nobody's
+    file, and frame 0 is the zero page.  ``running``: the first two CPUs run the mm, and are
+    interrupted by its flushes.  ``lazy``: the second has gone on to a kernel thread, and
+    keeps the tables (lazy TLB mode).
     """
 
     table: bool = True
     mapped_pages: int = 1
+    anonymous: bool = False
     running: bool = True
+    lazy: bool = False
 
 
 class walk_notes(Struct):
@@ -76,6 +99,9 @@ def setup() -> None:
     for cpu in range(Machine.cpus):
         load_new_mm_cr3(cpu, mm)
     mm.cpu_bitmap = 3 if Tables.running else 0
+    if Tables.lazy:
+        cpu_tlbstate[1].is_lazy = True
+        cpus[1].away = True
     mapping.i_size = Machine.pages
     mmap_region(mm, mapping, 0, Machine.pages)
     pmd = mm_find_pmd(mm, 0)
@@ -86,25 +112,36 @@ def setup() -> None:
             if table is not None:
                 mm_inc_nr_ptes(mm)
                 pmd_populate(mm, pmd, table)
-    fill_page_cache()
-
-
-def fill_page_cache() -> None:
-    """A page for each address, clean; the first are mapped, as a read fault leaves them."""
+    if Tables.anonymous:
+        vm_area_cachep[0].vm_file = None
+        mapping.i_mmap[0] = None
+        alloc_page()  # the zero page
+    mmu_notifier_register(mm)
     for index in range(Machine.pages):
         page = alloc_page()
         if page is not None:
-            page.PG_uptodate = True
-            page.mapping = mapping
-            page.index = index
-            mapping.i_pages[index] = page
+            if not Tables.anonymous:
+                add_to_page_cache(page, index)
             if index < Tables.mapped_pages:
-                folio_get(page)
-                page_add_file_rmap(page, vm_area_cachep[0])
-                set_pte(
-                    pmd_page_vaddr(pmd_of()).pte[index],
-                    pte_mkyoung(pfn_pte(page_to_pfn(page), False)),
-                )
+                set_pte(pmd_page_vaddr(pmd_of()).pte[index], map_page(page, index))
+
+
+def add_to_page_cache(page: folio, index: ulong) -> None:
+    """A clean page that has been read."""
+    page.PG_uptodate = True
+    page.mapping = mapping
+    page.index = index
+    mapping.i_pages[index] = page
+
+
+def map_page(page: folio, index: ulong) -> pte_t:
+    """What a read fault of the file leaves, or a store to memory that is of no file."""
+    if Tables.anonymous:
+        page_add_new_anon_rmap(page, vm_area_cachep[0], index)
+        return mk_anon_pte(page)
+    folio_get(page)
+    page_add_file_rmap(page, vm_area_cachep[0])
+    return pte_mkyoung(pfn_pte(page_to_pfn(page), False))
 
 
 def unmap() -> None:
@@ -138,6 +175,22 @@ def gup_fast_and_keep() -> None:
     pages.nr = 0
 
 
+def dontneed() -> None:
+    """Thread: MADV_DONTNEED of all of it."""
+    madvise_dontneed(mm, 0)
+
+
+def dontneed_and_unmap() -> None:
+    """Thread: the same, and then munmap()."""
+    madvise_dontneed(mm, 0)
+    munmap(mm, 0)
+
+
+def write_fault() -> None:
+    """Thread: one page fault of a store to page 0."""
+    do_user_addr_fault(mm, 0, FAULT_FLAG_WRITE)
+
+
 def alloc_table() -> None:
     """Thread: the beginning of a fault: there has to be a table."""
     mmap_read_lock(mm)
@@ -147,9 +200,63 @@ def alloc_table() -> None:
     mmap_read_unlock(mm)
 
 
+def lock_table() -> None:
+    """Thread: somebody who has mmap_lock for reading looks into the table under its PTL."""
+    mmap_read_lock(mm)
+    pmd = mm_find_pmd(mm, 0)
+    if pmd is not None and not pmd_none(pmdp_get(pmd)):
+        map = pte_maps.current
+        pte = pte_offset_map_lock(mm, pmd, 0, map)
+        if pte is not None:
+            ptep_get(pte)
+            pte_unmap_unlock(map)
+    mmap_read_unlock(mm)
+
+
+def read_table() -> None:
+    """Thread: the same without the PTL, as who only wants to know."""
+    mmap_read_lock(mm)
+    pmd = mm_find_pmd(mm, 0)
+    if pmd is not None and not pmd_none(pmdp_get(pmd)):
+        map = pte_maps.current
+        pte = pte_offset_map(mm, pmd, 0, map)
+        if pte is not None:
+            ptep_get(pte)
+            pte_unmap(map)
+    mmap_read_unlock(mm)
+
+
+def retract_and_alloc() -> None:
+    """Thread: khugepaged, and then a fault that brings a table."""
+    retract_page_tables(mapping, 0)
+    alloc_table()
+    rcu_barrier()
+
+
 def retract() -> None:
     """Thread: khugepaged has put a huge page into the file, and takes empty tables away."""
     retract_page_tables(mapping, 0)
+
+
+def retract_and_wait() -> None:
+    """Thread: the same, and wait until the tables are free."""
+    retract_page_tables(mapping, 0)
+    rcu_barrier()
+
+
+def collapse() -> None:
+    """Thread: khugepaged makes a huge page of what is mapped of no file."""
+    collapse_huge_page(mm, 0)
+
+
+def collapse_mapped() -> None:
+    """Thread: khugepaged finds a huge page of a file that is mapped by PTEs."""
+    khugepaged_collapse_pte_mapped_thp(mm, 0)
+
+
+def unmap_file() -> None:
+    """Thread: who truncates the file unmaps it: a walk by the rmap, with no other lock."""
+    unmap_mapping_range(mapping, 0)
 
 
 def write_protect() -> None:
@@ -190,6 +297,49 @@ def tables_are_installed_under_mmap_lock() -> bool:
     return not notes.unlocked_install
 
 
-def the_table_is_retracted() -> bool:
+def no_table_is_there() -> bool:
     """Sometimes: there is no table."""
     return not pmd_present(pmd_of())
+
+
+def a_pin_is_of_what_is_mapped() -> bool:
+    """T2-S6, at the end: what GUP-fast has got is what the process sees.
+
+    So there was an instant after the reference was taken at which PMD entry and PTE were
+    those that led there, and who counted references after it has seen that one.
+    """
+    page = noted.pinned
+    pmd = pmd_of()
+    if page is None or not pmd_present(pmd):
+        return page is None
+    mapped = pmd_pfn(pmd) if pmd_trans_huge(pmd) else pte_pfn(pte_at(0))
+    return mapped == page_to_pfn(page) or folio_ref_count(page) == 0
+
+
+def a_huge_page_is_mapped() -> bool:
+    """Sometimes: the table gave way to a huge page."""
+    return pmd_trans_huge(pmd_of())
+
+
+def rounds_are_changes() -> bool:
+    """T2-P1: who locks a table begins again at most once for each change of the PMD entry.
+
+    That he comes to an end where it does not change is what every check looks for (livelock).
+    """
+    return notes.again <= watched.changes
+
+
+def a_round_was_in_vain() -> bool:
+    """Sometimes: a table was exchanged while somebody was about to lock it."""
+    return notes.again != 0
+
+
+def each_page_is_mapped_as_it_counts() -> bool:
+    """T2-S3, at the end: a page has as many entries as its mapcount says, and no reference
+    but theirs: no table went with an entry in it."""
+    for page in mem_map:
+        pfn = page_to_pfn(page)
+        entries = entries_of(pfn)
+        if pfn != 0 and (folio_mapcount(page) != entries or folio_ref_count(page) != entries):
+            return False
+    return True

@@ -20,11 +20,11 @@ from pagerace.protocols._table_walkers import (
     Tables,
     a_table_goes_before_another_comes,
     alloc_table,
+    no_table_is_there,
     retract,
     setup,
     tables_are_counted,
     tables_are_installed_under_mmap_lock,
-    the_table_is_retracted,
 )
 
 v6_6 = protocol(
@@ -39,7 +39,7 @@ v6_6 = protocol(
     setup=setup,
     always=[a_table_goes_before_another_comes, tables_are_installed_under_mmap_lock],
     at_end=[tables_are_counted],
-    sometimes=[the_table_is_retracted],
+    sometimes=[no_table_is_there],
     config=[
         Machine(cpus=2, frames=2, tables=3),
         PteTables(come_and_go=True, nr_ptes=True),
