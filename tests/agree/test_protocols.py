@@ -1,4 +1,8 @@
-"""Native steps against the interpreter on every protocol there is, along random walks."""
+"""Native steps against the interpreter on the benchmark's protocol, along random walks.
+
+Those of the built-in protocols are compared where each of them is compiled for its verdict:
+tests/protocols/claims.py.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pagerace.cli.load import Target
+from pagerace.cli.load import Target, targets_of
 from pagerace.compiler.program import compile_protocol
 from tests.agree.walks import compare_walks
-from tests.built_ins import built_ins
 
 BENCH = Path(__file__).parents[2] / "bench" / "delayed_rmap.py"
-TARGETS = {
-    target.address: target for target in built_ins(str(BENCH), mutants=True)
-}
+TARGETS = {target.address: target for target in targets_of([str(BENCH)], mutants=True)}
 WALKS = 3
 STEPS = 60
 

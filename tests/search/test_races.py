@@ -28,11 +28,9 @@ from pagerace.lang import (
     wait_until,
 )
 from pagerace.lang.protocol import Protocol
-from pagerace.report import races as words
-from pagerace.report.execution import Race
 from tests import generated
-from tests.built_ins import built_ins
 from tests.search import samples
+from tests.search.marked import in_one_line
 
 
 class Counter(Struct):
@@ -101,15 +99,7 @@ def found_in(protocol: Protocol) -> list[str]:
     assert violation is not None
     if violation.slug != "data-race":
         return [violation.slug]
-    return [_line(race) for race in violation.races]
-
-
-def _line(race: Race) -> str:
-    sides = [
-        f"{words.kind(access)[:-3]} {access.where.function}:{access.where.line}"
-        for access in race.accesses
-    ]
-    return f"{race.object}: {' / '.join(sides)}"
+    return [in_one_line(race) for race in violation.races]
 
 
 READ_AND_WRITE = plain.__code__.co_firstlineno + 1
@@ -292,26 +282,3 @@ def test_generated_programs_agree(source: str) -> None:
 def test_an_interrupt_does_not_race_with_its_own_cpu(cpus: tuple[int, int], races: int) -> None:
     threads = [thread(one, cpu=cpus[0]), thread(alone, cpu=cpus[1])]
     assert len(found_in(protocol(threads=[*threads, agent(hardware, cpu=2)]))) == races
-
-
-# -- the kernel -----------------------------------------------------------------------
-
-
-# Races that Linux has itself, for all of them are found here.
-PLAIN_IN_LINUX = {
-    "mapping.truncated": "i_size_read() and i_size_write() of v6.2 are plain on 64 bits",
-}
-
-
-@pytest.mark.parametrize("target", built_ins(), ids=lambda t: t.address)
-def test_the_kernel_marks_what_races(target: object) -> None:
-    """What mm/ reads and writes without a lock is marked where the kernel marks it."""
-    summary = check(target.protocol, data_races=True, states_max=300_000)  # type: ignore
-    violation = summary.execution.violation if summary.execution is not None else None
-    races = [
-        _line(race)
-        for race in (violation.races if violation is not None else [])
-        if race.object not in PLAIN_IN_LINUX
-        and any(access.plain and "/mm/" in access.where.file for access in race.accesses)
-    ]
-    assert races == []

@@ -10,19 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagerace import search
-from pagerace.cli.load import Target
 from pagerace.compiler import independence, interpreter, reductions, stable, sums
 from pagerace.compiler.independence import Independence
 from pagerace.compiler.ir import BOOL, Code, Process, Program
 from pagerace.compiler.liveness import members
-from pagerace.compiler.program import compile_protocol
 from pagerace.compiler.reductions import names_of
 from pagerace.compiler.waits import NONZERO
 from pagerace.search import checker, levels
 from tests import reference
 from tests.assembly import Assembly, family
 from tests.assembly import program as made
-from tests.built_ins import built_ins
 from tests.compiler.native.random_programs import programs
 from tests.search import samples
 from tests.search.lockers import random_program
@@ -338,25 +335,3 @@ def test_a_bound_on_depth_needs_all_steps() -> None:
     program = random_program(3)
     assert reductions.Reductions.of(program, None, ["partial-order"]).figures  # pyright: ignore
     assert "partial-order" not in search.check(program, depth_max=100).reductions
-
-
-# -- every protocol -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "target", built_ins(mutants=True), ids=lambda target: target.address
-)
-def test_every_protocol(target: Target) -> None:
-    program = compile_protocol(target.protocol, target.name)
-    plain = search.check(program, reductions="none")
-    for wanted in ("all",) if target.mutant else ("partial-order", "symmetry", "all"):
-        found = search.check(program, reductions=wanted)
-        assert (found.verdict, found.violation) == (plain.verdict, plain.violation)
-        if plain.verdict == "holds":
-            assert found.states <= plain.states
-            assert found.reached == plain.reached
-            assert found.never_executed == plain.never_executed
-            assert found.lock_order == plain.lock_order
-        else:
-            assert found.execution is not None and plain.execution is not None
-            assert found.execution.schedule == plain.execution.schedule

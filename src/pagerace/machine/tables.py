@@ -28,15 +28,20 @@ from pagerace.machine.pgtable import (
     pfn_pte,
     pte_clear,
     pte_dirty,
+    pte_mkclean,
     pte_mkdirty,
+    pte_mkold,
     pte_mkwrite,
     pte_mkyoung,
+    pte_modify,
     pte_none,
     pte_offset_kernel,
     pte_pfn,
     pte_present,
     pte_same,
     pte_write,
+    pte_wrprotect,
+    pte_young,
     ptrs_per_pte,
 )
 
@@ -120,8 +125,8 @@ def pmd_none(pmd: pmdval_t) -> bool:
 
 
 def pmd_present(pmd: pmdval_t) -> bool:
-    """pmd_present() of arch/x86/include/asm/pgtable.h."""
-    return pte_present(pmd)
+    """pmd_present() of arch/x86/include/asm/pgtable.h: a leaf is there while it is changed."""
+    return pte_present(pmd) or pmd.huge
 
 
 def pmd_pfn(pmd: pmdval_t) -> pfn_t:
@@ -135,8 +140,11 @@ def pmd_same(a: pmdval_t, b: pmdval_t) -> bool:
 
 
 def pmd_trans_huge(pmd: pmdval_t) -> bool:
-    """pmd_trans_huge() of arch/x86/include/asm/pgtable.h: a leaf, and no table below it."""
-    return pmd.present and pmd.huge
+    """pmd_trans_huge() of arch/x86/include/asm/pgtable.h: a leaf, and no table below it.
+
+    It says so of one that PROT_NONE hides, and of what pmdp_invalidate() leaves, too.
+    """
+    return pmd.huge
 
 
 def pmd_leaf(pmd: pmdval_t) -> bool:
@@ -187,6 +195,36 @@ def pmd_mkdirty(pmd: pmdval_t) -> pmdval_t:
 def pmd_mkwrite(pmd: pmdval_t) -> pmdval_t:
     """pmd_mkwrite() of asm/pgtable.h."""
     return pte_mkwrite(pmd)
+
+
+def pmd_young(pmd: pmdval_t) -> bool:
+    """pmd_young() of asm/pgtable.h."""
+    return pte_young(pmd)
+
+
+def pmd_mkold(pmd: pmdval_t) -> pmdval_t:
+    """pmd_mkold() of asm/pgtable.h."""
+    return pte_mkold(pmd)
+
+
+def pmd_mkclean(pmd: pmdval_t) -> pmdval_t:
+    """pmd_mkclean() of asm/pgtable.h."""
+    return pte_mkclean(pmd)
+
+
+def pmd_wrprotect(pmd: pmdval_t) -> pmdval_t:
+    """pmd_wrprotect() of asm/pgtable.h."""
+    return pte_wrprotect(pmd)
+
+
+def pmd_modify(pmd: pmdval_t, writable: bool, none: bool) -> pmdval_t:
+    """pmd_modify() of asm/pgtable.h: another protection; ``none``: no access at all."""
+    return pte_modify(pmd, writable, none)
+
+
+def pmd_mkinvalid(pmd: pmdval_t) -> pmdval_t:
+    """pmd_mkinvalid() of asm/pgtable.h: no walker takes it, and the kernel sees a leaf."""
+    return pmd.replace(present=False, protnone=False)
 
 
 def pmd_page_vaddr(pmd: pmdval_t) -> page_table:

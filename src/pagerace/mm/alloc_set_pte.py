@@ -72,7 +72,7 @@ def pte_alloc_one_map(vmf: vm_fault) -> vm_fault_t:
             return VM_FAULT_OOM
     if pmd_trans_unstable(vmf.pmd):
         return VM_FAULT_NOPAGE
-    if not pte_offset_map_lock_of(vmf, vmf.address):
+    if not pte_offset_map_lock_of(vmf, vmf.address, True):
         return VM_FAULT_NOPAGE
     vmf.has_pte = True
     return 0

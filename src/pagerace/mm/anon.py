@@ -29,6 +29,7 @@ from pagerace.mm.mm_types import (
     Vma,
     folio,
     linear_page_index,
+    page_folio,
     page_to_pfn,
     vm_area_struct,
     vm_fault,
@@ -58,7 +59,7 @@ def vma_is_anonymous(vma: vm_area_struct) -> bool:
 def PageAnon(page: folio) -> bool:
     """PageAnon() of include/linux/page-flags.h."""
     if Vma.flags:
-        return page.anon_vma is not None
+        return page_folio(page).anon_vma is not None
     return Anon.private
 
 

@@ -25,8 +25,10 @@ from pagerace.mm.anon import (
 from pagerace.mm.mm_types import (
     FAULT_FLAG_WRITE,
     VM_FAULT_OOM,
+    Thp,
     Vma,
     folio,
+    page_folio,
     page_to_pfn,
     pfn_to_page,
     vm_area_struct,
@@ -35,11 +37,12 @@ from pagerace.mm.mm_types import (
 )
 from pagerace.mm.mman import VM_MAYSHARE, VM_MAYWRITE, VM_SHARED
 from pagerace.mm.page_alloc import alloc_page
-from pagerace.mm.page_flags import folio_ref_count
+from pagerace.mm.page_flags import folio_ref_count, folio_test_large
 from pagerace.mm.pagemap import folio_trylock, folio_unlock
 from pagerace.mm.pgtable import ptep_clear_flush, ptep_set_access_flags
 from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
 from pagerace.mm.rmap import page_remove_rmap
+from pagerace.mm.rmap_large import wp_can_reuse_large_anon_folio
 from pagerace.mm.set_pte import find_ptl
 from pagerace.mm.swap import get_page, put_page
 
@@ -94,6 +97,8 @@ def wp_can_reuse_anon_folio(folio: folio) -> bool:
     Whoever still looks at it, as reclaim does, has a reference, and makes it be copied.  No
     folio is in the swap cache or in a batch for the LRU lists.
     """
+    if Thp.anonymous and folio_test_large(page_folio(folio)):
+        return wp_can_reuse_large_anon_folio(page_folio(folio))
     if folio_ref_count(folio) != 1 or not folio_trylock(folio):
         return False
     alone = folio_ref_count(folio) == 1

@@ -259,7 +259,7 @@ def finish_fault_v5_12(vmf: vm_fault) -> vm_fault_t:
             return ret
     if not tables_vanish() and pmd_trans_unstable(vmf.pmd):
         return VM_FAULT_NOPAGE
-    if not pte_offset_map_lock_of(vmf, vmf.address):
+    if not pte_offset_map_lock_of(vmf, vmf.address, False):
         return VM_FAULT_NOPAGE
     ret: vm_fault_t = 0 if FaultAround.changed_is_success else VM_FAULT_NOPAGE
     if not vmf_pte_changed(vmf):

@@ -153,7 +153,7 @@ def map_by_ptes(
     """
     mapping = file_of(vmf.vma)
     ret: vm_fault_t = 0
-    if not pte_offset_map_lock_of(vmf, address_of(vmf, xas.xa_index)):
+    if not pte_offset_map_lock_of(vmf, address_of(vmf, xas.xa_index), True):
         folio_unlock(folio)
         folio_put(folio)
         return 0

@@ -21,14 +21,17 @@ from pagerace.machine.pgtable import (
     ptep_get,
     set_pte,
 )
+from pagerace.machine.tables import pmd_trans_huge, pmdp_get
 from pagerace.mm.anon import PageAnon, is_zero_pte
 from pagerace.mm.anon_vma import anon_vma_fork
 from pagerace.mm.cow import is_cow_mapping
-from pagerace.mm.errno import ENOMEM
+from pagerace.mm.errno import EAGAIN, ENOMEM
 from pagerace.mm.exit import exit_mmap
+from pagerace.mm.huge_anon import copy_huge_pmd
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.maple_tree import mas_store
 from pagerace.mm.mm_types import (
+    Thp,
     Vma,
     mm_struct,
     mms,
@@ -40,7 +43,6 @@ from pagerace.mm.mman import VM_DONTCOPY, VM_LOCKED, VM_SHARED, VM_WIPEONFORK
 from pagerace.mm.mmap import find_vma
 from pagerace.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from pagerace.mm.munmap import task_size
-from pagerace.mm.page_flags import mapcount_inc
 from pagerace.mm.pgalloc import pgd_alloc, pgd_free, pmd_alloc_at, pte_alloc
 from pagerace.mm.pgtable import find_pte_table, ptep_set_wrprotect
 from pagerace.mm.pgtable_generic import (
@@ -53,10 +55,12 @@ from pagerace.mm.pgtable_generic import (
     pte_unmap_unlock,
     second_pte_maps,
 )
-from pagerace.mm.pgtable_levels import pmd_addr_end
+from pagerace.mm.pgtable_levels import init_table_locks, pmd_addr_end
+from pagerace.mm.rmap_large import folio_add_rmap_pte
 from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.spinlock import spin_lock_init, spin_lock_nested, spin_unlock_nested
 from pagerace.mm.swap import get_page
+from pagerace.mm.table_walk import tables_are_locked
 from pagerace.mm.tlb import flush_tlb_mm_range
 from pagerace.mm.vma import get_file, vm_area_dup, vma_link_file
 
@@ -74,6 +78,7 @@ def mm_alloc() -> mm_struct | None:
             mm.mmap_base = task_size()
             mm.pgd = None
             spin_lock_init(mm.page_table_lock, LockClass.PMD_LOCK)
+            init_table_locks(mm)
         pgd = pgd_alloc(mm)
         if pgd is None:
             mms.free(mm)
@@ -164,12 +169,34 @@ def copy_page_range(dst_vma: vm_area_struct | None, src_vma: vm_area_struct) -> 
     while addr != src_vma.vm_end:
         next = pmd_addr_end(addr, src_vma.vm_end)
         pmd = find_pte_table(src_vma.vm_mm, addr)
+        error: s64 = 0
         if pmd is not None:
-            error = copy_pte_range(dst_vma, src_vma, pmd, addr, next)
-            if error != 0:
-                return error
+            error = copy_pmd_entry(dst_vma, src_vma, pmd, addr, next)
+        if tables_are_locked() and error == -EAGAIN:
+            continue
+        if error != 0:
+            return error
         addr = next
     return 0
+
+
+def copy_pmd_entry(
+    dst_vma: vm_area_struct | None,
+    src_vma: vm_area_struct,
+    src_pmd: pmd_t,
+    addr: ulong,
+    next: ulong,
+) -> s64:
+    """The loop of copy_pmd_range(): what one PMD entry covers; 0 or -ENOMEM."""
+    if Thp.anonymous and dst_vma is not None and pmd_trans_huge(pmdp_get(src_pmd)):
+        mm = dst_vma.vm_mm
+        dst_pmd = pmd_alloc_at(mm, addr)
+        if dst_pmd is None:
+            return -ENOMEM
+        error = copy_huge_pmd(mm, src_vma.vm_mm, dst_pmd, src_pmd, addr, dst_vma)
+        if error != -EAGAIN:
+            return error
+    return copy_pte_range(dst_vma, src_vma, src_pmd, addr, next)
 
 
 def copy_pte_range(
@@ -193,9 +220,10 @@ def copy_pte_range(
     if Vma.flags:
         src = second_pte_maps.current
         # The source cannot change: mmap_lock is held for writing, and no rmap walk writes.
+        src.nowait = True  # a PTL is held
         if pte_offset_map_rw_nolock(src_vma.vm_mm, src_pmd, start, src) is None:
             pte_unmap_unlock(dst)
-            return 0
+            return -EAGAIN if tables_are_locked() else 0
         spin_lock_nested(src.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
     for addr in range(start, end, PAGE_SIZE):
         pte = mapped_pte(src, addr)
@@ -226,7 +254,7 @@ def copy_present_pte(
             get_page(page)
             if PageAnon(page):
                 page.PG_anon_exclusive = False  # folio_try_dup_anon_rmap_pte()
-            mapcount_inc(page)
+            folio_add_rmap_pte(page, dst_vma)
         if is_cow_mapping(src_vma) and pte_write(pte):
             ptep_set_wrprotect(src_vma.vm_mm, addr, src_pte)
             pte = pte_wrprotect(pte)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from pagerace.lang import Struct, bug_on, lock_order, u8
+from pagerace.lang import Struct, bug_on, lock_order, u8, u16
 from pagerace.machine.counters import Counting, counters
 from pagerace.mm.sched import tasks
 
@@ -24,6 +24,8 @@ class LockClass(IntEnum):
     PMD_LOCK = 5  # pmd_lock(); PTLs are taken inside
     XFS_MMAPLOCK = 6  # inside mmap_lock; folio locks are taken inside
     ANON_VMA_RWSEM = 7
+    TABLE_LOCK = 8  # proposals: inside all but PMD_LOCK and PTLs
+    TABLE_LOCK_NESTED = 9  # a second one, which is only tried for
 
 
 class lockdep_map(Struct):
@@ -42,7 +44,7 @@ def lock_acquire(key: LockClass) -> None:
 def lock_acquired(key: LockClass) -> None:
     """Note that the task holds a lock of this class: all there is to a trylock."""
     task = tasks.current
-    bit = u8(1) << key
+    bit = u16(1) << key
     bug_on(task.held_locks & bit != 0, "recursive-locking")
     task.held_locks |= bit
     if Counting.on:
@@ -52,11 +54,11 @@ def lock_acquired(key: LockClass) -> None:
 def lock_release(key: LockClass) -> None:
     """lock_release(): only who holds a lock may release it."""
     task = tasks.current
-    bit = u8(1) << key
+    bit = u16(1) << key
     bug_on(task.held_locks & bit == 0, "unlock-by-non-owner")
     task.held_locks &= ~bit
 
 
 def lockdep_assert_held(key: LockClass) -> None:
     """lockdep_assert_held(): the task holds a lock of this class."""
-    assert tasks.current.held_locks & u8(1) << key != 0, "a lock is not held"
+    assert tasks.current.held_locks & u16(1) << key != 0, "a lock is not held"

@@ -14,12 +14,20 @@ from pagerace.machine.pgtable import (
     ptep_get,
     set_pte,
 )
+from pagerace.machine.tables import pmd_trans_huge, pmdp_get
 from pagerace.mm.anon import is_zero_pte, vma_is_anonymous
 from pagerace.mm.errno import EAGAIN, EINVAL, ENOMEM
+from pagerace.mm.huge_anon import madvise_free_huge_pmd
+from pagerace.mm.huge_split import split_anonymous_folio
 from pagerace.mm.maple_tree import mas_find
 from pagerace.mm.memory import ZAP_FLAG_FORCE_FLUSH, details_of, zap_page_range_single
 from pagerace.mm.mm_types import (
+    Thp,
+    folio,
+    folio_nr_pages,
     mm_struct,
+    page_folio,
+    page_to_pfn,
     pfn_to_page,
     pmd_t,
     vm_area_struct,
@@ -64,8 +72,14 @@ from pagerace.mm.mmu_gather import (
     tlb_remove_tlb_entry,
 )
 from pagerace.mm.munmap import task_size
-from pagerace.mm.page_flags import folio_mapcount, folio_test_dirty
-from pagerace.mm.pgtable import find_pte_table, ptep_get_and_clear_full
+from pagerace.mm.page_flags import (
+    folio_get,
+    folio_mapcount,
+    folio_test_dirty,
+    folio_test_large,
+)
+from pagerace.mm.pagemap import folio_trylock, folio_unlock
+from pagerace.mm.pgtable import find_pte_table, pte_entry, ptep_get_and_clear_full
 from pagerace.mm.pgtable_generic import (
     mapped_pte,
     pte_maps,
@@ -74,6 +88,8 @@ from pagerace.mm.pgtable_generic import (
 )
 from pagerace.mm.pgtable_levels import pmd_addr_end
 from pagerace.mm.populate import madvise_populate
+from pagerace.mm.rmap_large import folio_maybe_mapped_shared
+from pagerace.mm.swap import folio_put
 from pagerace.mm.vma import vma_modify_flags
 
 # Sets of advice: what is done once, what faults pages in, what the VMA keeps.
@@ -248,6 +264,12 @@ def madvise_free_pte_range(
 
     A dirty page that others have, too, stays as it is.
     """
+    if Thp.anonymous:
+        if pmd_trans_huge(pmdp_get(pmd)) and madvise_free_huge_pmd(tlb, vma, pmd, start, end):
+            return
+        if pmd_trans_huge(pmdp_get(pmd)):
+            return
+        split_folios_of_range(pmd, start, end)
     map = pte_maps.current
     if pte_offset_map_lock(tlb.mm, pmd, start, map) is None:
         return
@@ -255,11 +277,57 @@ def madvise_free_pte_range(
         ptep = mapped_pte(map, addr)
         ptent = ptep_get(ptep)
         if pte_present(ptent) and not is_zero_pte(ptent):
-            page = pfn_to_page(pte_pfn(ptent))
-            if folio_mapcount(page) == 1 or not folio_test_dirty(page):
+            page = page_folio(pfn_to_page(pte_pfn(ptent)))
+            if may_free_lazily(page):
                 page.PG_dirty = False
                 if pte_young(ptent) or pte_dirty(ptent):
                     ptent = ptep_get_and_clear_full(tlb.mm, addr, ptep, tlb.fullmm)
                     set_pte(ptep, pte_mkold(pte_mkclean(ptent)))
                     tlb_remove_tlb_entry(tlb, addr)
     pte_unmap_unlock(map)
+
+
+def may_free_lazily(folio: folio) -> bool:
+    """The tests of madvise_free_pte_range(): nobody else has it, or it is clean already.
+
+    A folio of several pages was split, if the range has not all of it or others have it not.
+    """
+    if Thp.anonymous and folio_test_large(folio):
+        if folio_maybe_mapped_shared(folio):
+            return False
+        return not folio_test_dirty(folio) or folio_mapcount(folio) == folio_nr_pages(folio)
+    return folio_mapcount(folio) == 1 or not folio_test_dirty(folio)
+
+
+def split_folios_of_range(pmd: pmd_t, start: ulong, end: ulong) -> None:
+    """madvise_free_pte_range(), of large folios of which the range has a part: they are split.
+
+    What others map, too, stays as it is.  The kernel drops the PTL for each.
+    """
+    addr = start
+    while addr != end:
+        ptent = ptep_get(pte_entry(pmd, addr))
+        addr += PAGE_SIZE
+        if pte_present(ptent) and not is_zero_pte(ptent):
+            page = pfn_to_page(pte_pfn(ptent))
+            folio = page_folio(page)
+            if folio_test_large(folio) and not folio_maybe_mapped_shared(folio):
+                if madvise_folio_pte_batch(pmd, addr - PAGE_SIZE, end, folio):
+                    addr += folio_nr_pages(folio) - PAGE_SIZE
+                elif folio_trylock(folio):
+                    folio_get(folio)
+                    split_anonymous_folio(folio)
+                    folio_unlock(folio)
+                    folio_put(folio)
+
+
+def madvise_folio_pte_batch(pmd: pmd_t, addr: ulong, end: ulong, folio: folio) -> bool:
+    """madvise_folio_pte_batch(): do PTEs from here on, up to ``end``, map all of the folio?"""
+    nr = folio_nr_pages(folio)
+    if addr + nr > end:
+        return False
+    for n in range(nr):
+        ptent = ptep_get(pte_entry(pmd, addr + n))
+        if not pte_present(ptent) or pte_pfn(ptent) != page_to_pfn(folio) + n:
+            return False
+    return True

@@ -41,10 +41,13 @@ from pagerace.mm.anon import (
 from pagerace.mm.cow import do_wp_private, vma_is_private, wp_page_copy, wp_page_reuse
 from pagerace.mm.fault_around import should_fault_around
 from pagerace.mm.file_fault import do_fault, do_page_mkwrite, fault_dirty_shared_page
+from pagerace.mm.huge_anon import do_huge_pmd_anonymous_page, hugepage_allowed, wp_huge_pmd
 from pagerace.mm.huge_memory import __split_huge_pmd, zap_huge_pmd
 from pagerace.mm.mm_types import (
+    VM_FAULT_FALLBACK,
     VM_FAULT_NOPAGE,
     VM_FAULT_OOM,
+    Thp,
     folio,
     linear_page_index,
     pfn_to_page,
@@ -95,6 +98,7 @@ from pagerace.mm.set_pte import find_ptl, is_write, pmd_trans_unstable, pte_unma
 from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.swap import get_page, put_page
 from pagerace.mm.swapops import Swap, is_pte_marker, migration_entry_wait
+from pagerace.mm.table_reclaim import reclaim_emptied_table
 from pagerace.mm.table_walk import tables_vanish
 
 ZAP_FLAG_FORCE_FLUSH = 1
@@ -135,7 +139,10 @@ def unmap_page_range(
         next = pmd_addr_end(addr, end)
         pmd = find_pte_table(tlb.mm, addr)
         if pmd is not None and not zap_whole_huge_pmd(tlb, vma, pmd, addr, next):
-            next = zap_pte_range(tlb, vma, pmd, addr, next, details)
+            behind = zap_pte_range(tlb, vma, pmd, addr, next, details)
+            if behind == next:
+                reclaim_emptied_table(tlb, pmd, addr)
+            next = behind
         addr = next
 
 
@@ -254,23 +261,33 @@ def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
         vmf.pgoff = linear_page_index(vmf.vma, vmf.address)
         vmf.prealloc_pte = None
         vmf.has_pte = False
-    if Machine.huge_pages and pmd_trans_huge(pmdp_get(pmd)):
-        return huge_pmd_fault(vmf)
+    if Thp.anonymous and pmd_none(pmdp_get(pmd)) and hugepage_allowed(vmf.vma, False):
+        ret = do_huge_pmd_anonymous_page(vmf)  # create_huge_pmd()
+        if ret & VM_FAULT_FALLBACK == 0:
+            return ret
+    elif Machine.huge_pages and pmd_trans_huge(pmdp_get(pmd)):
+        ret = huge_pmd_fault(vmf)
+        if ret & VM_FAULT_FALLBACK == 0:
+            return ret
     return handle_pte_fault(vmf)
 
 
 def huge_pmd_fault(vmf: vm_fault) -> vm_fault_t:
-    """What __handle_mm_fault() does where a PMD entry maps a huge page of a file.
+    """What __handle_mm_fault() does where a PMD entry maps a huge page.
 
     wp_huge_pmd() of a file that has no ->huge_fault() splits it: PTEs come in its place.
-    huge_pmd_set_accessed() makes it young.
+    huge_pmd_set_accessed() makes it young.  VM_FAULT_FALLBACK: there are PTEs now.
     """
     if Counting.on:
         counters.faults_huge += 1
     vma = vmf.vma
     haddr = vmf.address - vmf.address % HPAGE_PMD_NR()
     entry = pmdp_get(vmf.pmd)
+    if Thp.anonymous:
+        vmf.orig_pmd = entry
     if is_write(vmf) and not pmd_write(entry):
+        if Thp.anonymous:
+            return wp_huge_pmd(vmf)
         __split_huge_pmd(vma, vmf.pmd, haddr)
         return 0
     ptl = pmd_lock(vma.vm_mm, vmf.pmd)

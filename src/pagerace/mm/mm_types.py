@@ -18,13 +18,22 @@ from pagerace.lang import (
     Struct,
     array,
     pool,
+    s8,
     sized,
     u1,
     u2,
     u4,
     u32,
 )
-from pagerace.machine.memory import Machine, cpumask_t, file_pages, nr_t, pfn_t, ulong
+from pagerace.machine.memory import (
+    Machine,
+    count_t,
+    cpumask_t,
+    file_pages,
+    nr_t,
+    pfn_t,
+    ulong,
+)
 from pagerace.machine.pgtable import page_table, pte_slot, pte_t
 from pagerace.machine.tables import (
     page_table_count,
@@ -37,6 +46,7 @@ from pagerace.machine.tables import (
 from pagerace.mm.atomic import atomic_t
 from pagerace.mm.rwsem import rw_semaphore
 from pagerace.mm.spinlock import spinlock_t
+from pagerace.mm.table_walk import table_lock_count
 
 # How many flushes an mm has asked for.
 if TYPE_CHECKING:
@@ -102,6 +112,24 @@ class PageCache(Config):
     large: bool = False
 
 
+class Thp(Config):
+    """Huge pages of anonymous memory: /sys/kernel/mm/transparent_hugepage, and their memory.
+
+    They want Machine.huge_pages, PageCache.large and Vma.flags.
+
+    ``anonymous``: ``enabled`` is "madvise": VMAs with VM_HUGEPAGE get them.
+    ``always``: ``enabled`` is "always": all get them but those with VM_NOHUGEPAGE.
+    ``zero_page``: ``use_zero_page``: what is only read shares one huge page of zeros.
+    ``set_aside``: huge pages that the allocator keeps whole; it makes others of pages that
+    come one after another.
+    """
+
+    anonymous: bool = False
+    always: bool = False
+    zero_page: bool = True
+    set_aside: int = 0
+
+
 class Reclaim(Config):
     """``lists``: pages of files are on LRU lists, and go when there is little memory."""
 
@@ -115,7 +143,10 @@ class folio(Struct):
     -1 as the kernel does.  ``anon_vma``: ``mapping`` of an anonymous page, which the kernel
     tells from one of a file by PAGE_MAPPING_ANON.  ``PG_anon_exclusive``: it is mapped once,
     and a write needs no copy.  ``order``: it has 2 to that power pages.  Those behind the
-    first have only a ``compound_head``, and ``mapping`` and all else are the first's.
+    first have only a ``compound_head``, and ``mapping`` and all else are the first's; but with
+    Thp.anonymous each has a ``_mapcount``, of PTEs, and a PG_anon_exclusive.  Then the first's
+    ``_entire_mapcount`` counts PMD entries, and the fields after it say who maps the folio how
+    often (mm/rmap_large.py).
     ``lru_next``, ``lru_prev`` and the last four flags: see mm/lruvec.py.
     """
 
@@ -131,6 +162,11 @@ class folio(Struct):
     index: ulong
     _refcount: atomic_t
     _mapcount: atomic_t
+    _entire_mapcount: atomic_t
+    _large_mapcount: count_t
+    _mm_id: Array[mm_struct | None] = array(2)
+    _mm_id_mapcount: Array[count_t] = array(2)
+    _mm_ids_shared: bool
     lru_next: folio | None = None
     lru_prev: folio | None = None
     PG_lru: bool
@@ -248,12 +284,13 @@ class ptdesc(Struct):
     """struct ptdesc: what the kernel keeps of a table of PTEs; split PTLs.
 
     ``tlb_gen`` and ``tlb_gen_completed``: flushes that the table needed, and those of them
-    that are done (a proposal: see mm/mm_inline.py).
+    that are done (a proposal: see mm/mm_inline.py).  ``pt_list``: the next that is deposited.
     """
 
     ptl: spinlock_t
     tlb_gen: u2
     tlb_gen_completed: u2
+    pt_list: page_table | None = None
 
 
 # ptdescs[n] is that of page_tables[n].
@@ -280,18 +317,33 @@ class mm_context_t(Struct):
     tlb_gen: tlb_gen_t
 
 
+class table_lock(Struct):
+    """What the proposals of mm/table_lock.py have in place of mmap_lock.
+
+    ``rwsem``, or ``count``: how many walk, or, below zero, how many take tables away.
+    ``waits``: somebody waits to do that, and nobody begins to walk.
+    """
+
+    rwsem: rw_semaphore
+    count: s8
+    waits: bool
+
+
 class mm_struct(Struct):
     """An address space.  ``cpu_bitmap``: the CPUs that run its threads, for flushes.
 
     ``mm_mt``: its VMAs; with Vma.flags the first ``map_count`` are they, by address.
     ``mmap_base``: below it a mapping comes that may be anywhere.  ``pgd``: its top table.
-    ``page_table_lock``: for the entries of all tables above those of PTEs.  ``nr_ptes``: the
-    tables of PTEs, where mm/pgalloc.py counts.  ``active_invalidate_ranges``,
-    ``invalidate_seq``: of its notifier_subscriptions, see mm/mmu_notifier.py.
+    ``page_table_lock``: for the entries of all tables above those of PTEs.  ``pmd_huge_pte``:
+    a table for each huge page, for when it is split.  ``nr_ptes``: the tables of PTEs, where
+    mm/pgalloc.py counts.  ``active_invalidate_ranges``, ``invalidate_seq``: of its
+    notifier_subscriptions, see mm/mmu_notifier.py.
     """
 
     pgd: upper_table | None = None
     page_table_lock: spinlock_t
+    pmd_huge_pte: page_table | None = None
+    table_locks: Array[table_lock] = array(lambda: table_lock_count())
     nr_ptes: atomic_t
     context: mm_context_t
     cpu_bitmap: cpumask_t
@@ -330,6 +382,7 @@ class vm_fault(Struct):
     has_pte: bool
     pte: Ref[pte_slot]
     orig_pte: pte_t
+    orig_pmd: pte_t
     page: Ref[folio]
     sigbus: bool
     cow_page: folio | None = None

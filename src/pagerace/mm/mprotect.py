@@ -20,8 +20,16 @@ from pagerace.machine.pgtable import (
 )
 from pagerace.mm.anon import PageAnon, is_zero_pte
 from pagerace.mm.errno import EACCES, EINVAL, ENOMEM
+from pagerace.mm.huge_anon import change_whole_huge_pmd
 from pagerace.mm.maple_tree import mas_find
-from pagerace.mm.mm_types import mm_struct, pfn_to_page, pmd_t, vm_area_struct, vm_flags_t
+from pagerace.mm.mm_types import (
+    Thp,
+    mm_struct,
+    pfn_to_page,
+    pmd_t,
+    vm_area_struct,
+    vm_flags_t,
+)
 from pagerace.mm.mman import (
     PROT_EXEC,
     PROT_GROWSDOWN,
@@ -149,6 +157,10 @@ def change_protection(tlb: mmu_gather, vma: vm_area_struct, start: ulong, end: u
     while addr != end:
         next = pmd_addr_end(addr, end)
         pmd = find_pte_table(tlb.mm, addr)
+        if Thp.anonymous and pmd is not None:
+            if change_whole_huge_pmd(tlb, vma, pmd, addr, next):
+                addr = next
+                continue
         if pmd is None or change_pte_range(tlb, vma, pmd, addr, next):
             addr = next
 

@@ -8,8 +8,9 @@ from pagerace.lang import Config
 from pagerace.machine.memory import PAGE_SIZE, ulong
 from pagerace.machine.pgtable import pte_dirty, pte_none, pte_present, ptep_get, set_pte
 from pagerace.machine.tables import pmd_same
+from pagerace.mm.huge_anon import move_whole_huge_pmd
 from pagerace.mm.lockdep import LockClass
-from pagerace.mm.mm_types import Vma, mm_struct, pmd_t, vm_area_struct
+from pagerace.mm.mm_types import Thp, Vma, mm_struct, pmd_t, vm_area_struct
 from pagerace.mm.mmap import (
     copy_vma,
     detach_vma_to_be_unmapped,
@@ -136,19 +137,42 @@ def move_all_page_tables(
         old_pmd = find_pte_table(mm, old)
         if old_pmd is not None:
             new_pmd = pmd_alloc_at(mm, new)
-            if new_pmd is None or pte_alloc(mm, new_pmd):
+            if new_pmd is None:
                 return
-            if need_rmap_locks:
-                take_rmap_locks(vma)
-            moved = move_ptes(mm, old_pmd, old, old + extent, new_pmd, new)
-            if moved is Moved.FLUSH:
-                flush_tlb_mm_range(mm, old, old + extent)
-            if need_rmap_locks:
-                drop_rmap_locks(vma)
-            if moved is Moved.AGAIN:
-                continue
+            if not move_pgt_entry(vma, old, new, extent, old_pmd, new_pmd, need_rmap_locks):
+                if pte_alloc(mm, new_pmd):
+                    return
+                if need_rmap_locks:
+                    take_rmap_locks(vma)
+                moved = move_ptes(mm, old_pmd, old, old + extent, new_pmd, new)
+                if moved is Moved.FLUSH:
+                    flush_tlb_mm_range(mm, old, old + extent)
+                if need_rmap_locks:
+                    drop_rmap_locks(vma)
+                if moved is Moved.AGAIN:
+                    continue
         old += extent
         new += extent
+
+
+def move_pgt_entry(
+    vma: vm_area_struct,
+    old_addr: ulong,
+    new_addr: ulong,
+    extent: ulong,
+    old_pmd: pmd_t,
+    new_pmd: pmd_t,
+    need_rmap_locks: bool,
+) -> bool:
+    """move_pgt_entry(): all that a PMD entry maps at once; False: its PTEs are to be moved."""
+    if not Thp.anonymous:
+        return False
+    if need_rmap_locks:
+        take_rmap_locks(vma)
+    moved = move_whole_huge_pmd(vma, old_addr, new_addr, extent, old_pmd, new_pmd)
+    if need_rmap_locks:
+        drop_rmap_locks(vma)
+    return moved
 
 
 def take_rmap_locks(vma: vm_area_struct) -> None:
@@ -186,15 +210,7 @@ def move_ptes(
     new = second_pte_maps.current
     if pte_offset_map_lock(mm, old_pmd, old_addr, old) is None:
         return Moved.AGAIN
-    if pte_offset_map_rw_nolock(mm, new_pmd, new_addr, new) is None:
-        pte_unmap_unlock(old)
-        return Moved.AGAIN
-    if new.ptl is not old.ptl:
-        spin_lock_nested(new.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
-    if tables_vanish() and not pmd_same(new.pmdval, pmdp_get_lockless(new_pmd)):
-        unlock_second(old, new)
-        pte_unmap(new)
-        pte_unmap_unlock(old)
+    if not lock_second(mm, new_pmd, new_addr, old, new):
         return Moved.AGAIN
     while old_addr != old_end:
         ptep = mapped_pte(old, old_addr)
@@ -214,6 +230,24 @@ def move_ptes(
         flush_tlb_mm_range(mm, start, old_end)
     pte_unmap_unlock(old)
     return Moved.FLUSH if need_flush and not force_flush else Moved.DONE
+
+
+def lock_second(
+    mm: mm_struct, new_pmd: pmd_t, new_addr: ulong, old: pte_map, new: pte_map
+) -> bool:
+    """Map and lock the second table; False: there is none, and the first is given back."""
+    new.nowait = True  # a PTL is held
+    if pte_offset_map_rw_nolock(mm, new_pmd, new_addr, new) is None:
+        pte_unmap_unlock(old)
+        return False
+    if new.ptl is not old.ptl:
+        spin_lock_nested(new.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
+    if tables_vanish() and not pmd_same(new.pmdval, pmdp_get_lockless(new_pmd)):
+        unlock_second(old, new)
+        pte_unmap(new)
+        pte_unmap_unlock(old)
+        return False
+    return True
 
 
 def unlock_second(old: pte_map, new: pte_map) -> None:

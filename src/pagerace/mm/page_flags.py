@@ -18,7 +18,7 @@ from pagerace.mm.atomic import (
     atomic_sub_and_test,
     count_atomic,
 )
-from pagerace.mm.mm_types import PageCache, folio, folio_nr_pages
+from pagerace.mm.mm_types import PageCache, Thp, folio, folio_nr_pages
 
 
 def folio_test_locked(folio: folio) -> bool:
@@ -62,7 +62,26 @@ def folio_test_clear_dirty(folio: folio) -> bool:
 
 def folio_mapcount(folio: folio) -> count_t:
     """folio_mapcount() of include/linux/mm.h."""
+    if Thp.anonymous and folio_test_large(folio):
+        return READ_ONCE(folio._large_mapcount)
     return atomic_read(folio._mapcount)
+
+
+def folio_precise_page_mapcount(folio: folio, page: folio) -> count_t:
+    """folio_precise_page_mapcount() of fs/proc/internal.h: of one page of the folio."""
+    if Thp.anonymous and folio_test_large(folio):
+        return atomic_read(page._mapcount) + atomic_read(folio._entire_mapcount)
+    return folio_mapcount(folio)
+
+
+def entire_mapcount_inc(folio: folio) -> None:
+    """atomic_inc(&folio->_entire_mapcount)."""
+    atomic_inc(folio._entire_mapcount)
+
+
+def entire_mapcount_dec(folio: folio) -> None:
+    """atomic_add_negative(-1, &folio->_entire_mapcount)."""
+    atomic_dec_and_test(folio._entire_mapcount)
 
 
 def folio_mapped(folio: folio) -> bool:

@@ -39,6 +39,7 @@ class page_vma_mapped_walk_t(Struct):
 
     ``ptl``: the lock that is held, or None; with it ``pte`` is the entry looked at.
     ``flags``: PVMW_SYNC waits for whoever is about to change the entry.
+    ``restart``: map_pte() has found no table where there had been one.
     """
 
     pfn: pfn_t
@@ -47,6 +48,7 @@ class page_vma_mapped_walk_t(Struct):
     pte: Ref[pte_slot]
     ptl: spinlock_t | None = None
     flags: u1
+    restart: bool
 
 
 walks = per_thread(page_vma_mapped_walk_t)
@@ -77,7 +79,9 @@ def walk_to_pte(pvmw: page_vma_mapped_walk_t) -> bool:
         return False
     while not no_table_to_look_at(pmd):
         if not map_pte(pvmw, mm, pmd):
-            return False
+            if not pvmw.restart:
+                return False
+            continue
         if not tables_vanish() or pmd_same(
             rmap_pte_maps.current.pmdval, pmdp_get_lockless(pmd)
         ):
@@ -101,6 +105,7 @@ def map_pte(pvmw: page_vma_mapped_walk_t, mm: mm_struct, pmd: pmd_t) -> bool:
         pte = pte_offset_map(mm, pmd, pvmw.address, map)
     else:
         pte = pte_offset_map_rw_nolock(mm, pmd, pvmw.address, map)
+    pvmw.restart = pte is None
     if pte is None:
         return False
     pvmw.pte = pte

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pagerace.lang import atomic
 from pagerace.machine.arch import Arch
 from pagerace.machine.counters import Counting, counters
+from pagerace.machine.entry import exchange_entry
 from pagerace.machine.memory import Machine, ulong
 from pagerace.machine.pgtable import (
     native_ptep_get_and_clear,
+    page_table,
     pte_clear,
     pte_mkold,
     pte_offset_kernel,
@@ -24,9 +26,12 @@ from pagerace.machine.pgtable import (
 )
 from pagerace.machine.tables import (
     PteTables,
+    page_tables,
+    pmd_mkinvalid,
     pmd_none,
     pmd_page_vaddr,
     pmd_same,
+    pmd_wrprotect,
     pmdp_get,
     pmdval_t,
     set_pmd,
@@ -34,7 +39,7 @@ from pagerace.machine.tables import (
 from pagerace.machine.walker import arm64
 from pagerace.mm import pgtable_arm64, pgtable_s390
 from pagerace.mm.atomic import count_atomic
-from pagerace.mm.mm_types import mm_struct, pmd_ptdesc, pmd_t, vm_area_struct
+from pagerace.mm.mm_types import mm_struct, pmd_ptdesc, pmd_t, ptdescs, vm_area_struct
 from pagerace.mm.pgtable_levels import find_pmd
 from pagerace.mm.pgtable_s390 import ptep_xchg_direct, ptep_xchg_lazy
 from pagerace.mm.spinlock import spin_lock, spinlock_t
@@ -105,6 +110,21 @@ def ptep_get_and_clear_full(mm: mm_struct, address: ulong, ptep: pte_slot, full:
     if Counting.on and pte.prefaulted:
         counters.around_unused += 1
     return pte
+
+
+def ptep_modify_prot_start(vma: vm_area_struct, address: ulong, ptep: pte_slot) -> pte_t:
+    """ptep_modify_prot_start(): begin a change of an entry that the walker may change too.
+
+    It is none until ptep_modify_prot_commit(), so that whoever uses it meanwhile faults.
+    """
+    return ptep_get_and_clear(vma.vm_mm, address, ptep)
+
+
+def ptep_modify_prot_commit(
+    vma: vm_area_struct, address: ulong, ptep: pte_slot, value: pte_t
+) -> None:
+    """ptep_modify_prot_commit(): what the entry is from now on."""
+    set_pte(ptep, value)
 
 
 def ptep_test_and_clear_young(vma: vm_area_struct, address: ulong, ptep: pte_slot) -> bool:
@@ -190,6 +210,46 @@ def pmdp_huge_clear_flush(vma: vm_area_struct, address: ulong, pmd: pmd_t) -> pm
     value = pmdp_huge_get_and_clear(vma.vm_mm, address, pmd)
     flush_tlb_mm_range(vma.vm_mm, address, address + ptrs_per_pte())
     return value
+
+
+def pmdp_invalidate(vma: vm_area_struct, address: ulong, pmd: pmd_t) -> pmdval_t:
+    """pmdp_invalidate() of mm/pgtable-generic.c: a leaf that no CPU translates any more.
+
+    What it held: no bit that the hardware sets comes after it.
+    """
+    old = pmdp_invalidate_ad(vma, address, pmd)
+    flush_tlb_mm_range(vma.vm_mm, address, address + ptrs_per_pte())
+    return old
+
+
+def pmdp_invalidate_ad(vma: vm_area_struct, address: ulong, pmd: pmd_t) -> pmdval_t:
+    """pmdp_invalidate_ad() of arch/x86/mm/pgtable.c: the same, with no flush yet."""
+    count_atomic()
+    return exchange_entry(pmd.entry, pmd_mkinvalid(pmdp_get(pmd)))
+
+
+def pmdp_set_wrprotect(mm: mm_struct, address: ulong, pmd: pmd_t) -> None:
+    """pmdp_set_wrprotect() of asm/pgtable.h: one locked instruction; PML held."""
+    count_atomic()
+    with atomic():
+        pmd.entry.value = pmd_wrprotect(pmd.entry.value)
+
+
+def pgtable_trans_huge_deposit(mm: mm_struct, pmd: pmd_t, table: page_table) -> None:
+    """pgtable_trans_huge_deposit() of mm/pgtable-generic.c: for when it is split; PML held."""
+    with atomic():
+        ptdescs[page_tables.index(table)].pt_list = mm.pmd_huge_pte
+        mm.pmd_huge_pte = table
+
+
+def pgtable_trans_huge_withdraw(mm: mm_struct, pmd: pmd_t) -> page_table:
+    """pgtable_trans_huge_withdraw() of mm/pgtable-generic.c: any of them; PML held."""
+    with atomic():
+        table = mm.pmd_huge_pte
+        assert table is not None, "no table is deposited"
+        mm.pmd_huge_pte = ptdescs[page_tables.index(table)].pt_list
+        ptdescs[page_tables.index(table)].pt_list = None
+    return table
 
 
 def pmdp_set_access_flags(

@@ -26,7 +26,13 @@ from pagerace.mm.pgtable import pte_lockptr
 from pagerace.mm.pgtable_lockless import pmdp_get_lockless
 from pagerace.mm.rcupdate import rcu_read_lock, rcu_read_unlock
 from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
-from pagerace.mm.table_walk import Protection, TableWalk
+from pagerace.mm.table_lock import table_read_lock, table_read_unlock
+from pagerace.mm.table_walk import (
+    Protection,
+    TableWalk,
+    tables_are_locked,
+    tables_vanish,
+)
 
 
 class pte_map(Struct):
@@ -34,9 +40,15 @@ class pte_map(Struct):
 
     ``ptl``: ``*ptlp``.  ``pmdval``: ``*pmdvalp``, the PMD entry by which the table was found.
     ``table``: the table that is mapped: in C, pointers to its entries are counted up.
+    ``nowait``: a lock of the tables is tried for, as the caller must not sleep.
+    ``reading``: it is held.  ``mm``, ``pmd``, ``address``: what was asked for.
     """
 
     mm: Ref[mm_struct]
+    pmd: Ref[pmd_t]
+    address: ulong
+    nowait: bool
+    reading: bool
     ptl: Ref[spinlock_t]
     pmdval: pmdval_t
     table: Ref[page_table]
@@ -77,11 +89,35 @@ def pte_offset_map(
     mm: mm_struct, pmd: pmd_t, address: ulong, map: pte_map
 ) -> pte_slot | None:
     """pte_offset_map() of include/linux/mm.h; until v6.4 there always is a table."""
-    if TableWalk.protection is Protection.CLASSIC:
+    if not tables_vanish():
         map.table = pmd_page_vaddr(pmdp_get(pmd))
         return pte_offset_kernel(map.table, address)
-    else:
+    elif not tables_are_locked():
         return ___pte_offset_map(mm, pmd, address, map)
+    else:
+        return map_locked_table(mm, pmd, address, map)
+
+
+def map_locked_table(
+    mm: mm_struct, pmd: pmd_t, address: ulong, map: pte_map
+) -> pte_slot | None:
+    """Proposals with a lock of the tables: the table stays linked until pte_unmap().
+
+    None also where the lock is not free, and the caller must not wait for it.
+    """
+    if not table_read_lock(mm, address, map.nowait):
+        return None
+    entry = pmdp_get_lockless(pmd)
+    if pmd_none(entry) or pmd_trans_huge(entry):
+        table_read_unlock(mm, address, map.nowait)
+        return None
+    map.mm = mm
+    map.pmd = pmd
+    map.address = address
+    map.reading = True
+    map.pmdval = entry
+    map.table = pmd_page_vaddr(entry)
+    return pte_offset_kernel(map.table, address)
 
 
 def pte_offset_map_ro_nolock(
@@ -101,11 +137,11 @@ def pte_offset_map_rw_nolock(
 
     Who takes the lock, and is to write, looks first whether the entry still is that one.
     """
-    if TableWalk.protection is Protection.CLASSIC:
+    if not tables_vanish():
         map.ptl = pte_lockptr(mm, pmd)
         return pte_offset_map(mm, pmd, address, map)
     else:
-        pte = ___pte_offset_map(mm, pmd, address, map)
+        pte = pte_offset_map(mm, pmd, address, map)
         if pte is not None:
             map.ptl = ptdescs[map.pmdval.pfn].ptl
         return pte
@@ -115,13 +151,20 @@ def pte_offset_map_lock(
     mm: mm_struct, pmd: pmd_t, address: ulong, map: pte_map
 ) -> pte_slot | None:
     """pte_offset_map_lock(): with the lock of the table, taken; None: there is no table."""
-    if TableWalk.protection is Protection.CLASSIC:
+    if not tables_vanish():
         map.ptl = pte_lockptr(mm, pmd)
         pte = pte_offset_map(mm, pmd, address, map)
         spin_lock(map.ptl)
         return pte
-    else:
+    elif not tables_are_locked():
         return __pte_offset_map_lock(mm, pmd, address, map)
+    else:
+        pte = pte_offset_map_rw_nolock(mm, pmd, address, map)
+        if pte is not None:
+            spin_lock(map.ptl)
+            if TableWalk.protection is Protection.READ_OR_PTL:
+                pte_unmap(map)  # the PTL keeps the table as well as the lock does
+        return pte
 
 
 def __pte_offset_map_lock(
@@ -146,7 +189,11 @@ def __pte_offset_map_lock(
 
 def pte_unmap(map: pte_map) -> None:
     """pte_unmap(): the table is not looked at any more."""
-    if TableWalk.protection is not Protection.CLASSIC:
+    if tables_are_locked():
+        if map.reading:
+            table_read_unlock(map.mm, map.address, map.nowait)
+            map.reading = False
+    elif tables_vanish():
         rcu_read_unlock()
 
 

@@ -27,6 +27,7 @@ from pagerace.machine.tables import (
 from pagerace.machine.tlb import write_cr3
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.mm_types import mm_struct, pmd_t, ptdescs
+from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.spinlock import spin_lock_init
 from pagerace.mm.tlb_lazy import cpu_tlbstate
 
@@ -85,8 +86,15 @@ def find_pmd(mm: mm_struct, address: ulong) -> pmd_t | None:
 def init_page_table_locks(mm: mm_struct) -> None:
     """Set-up: the locks of an mm and of all tables of PTEs."""
     spin_lock_init(mm.page_table_lock, LockClass.PMD_LOCK)
+    init_table_locks(mm)
     for table in ptdescs:
         spin_lock_init(table.ptl, LockClass.PAGE_TABLE_LOCK)
+
+
+def init_table_locks(mm: mm_struct) -> None:
+    """The locks of the tables of an mm, where a proposal has some."""
+    for lock in mm.table_locks:
+        init_rwsem(lock.rwsem, LockClass.TABLE_LOCK)
 
 
 def make_page_tables(mm: mm_struct) -> None:

@@ -13,12 +13,15 @@ from pagerace.machine.pgtable import (
     pte_write,
     ptep_get,
 )
+from pagerace.machine.tables import pmd_trans_huge, pmdp_get
 from pagerace.mm.anon import is_zero_pte
 from pagerace.mm.errno import EFAULT, EINVAL, ENOMEM
+from pagerace.mm.huge_anon import follow_huge_pmd
 from pagerace.mm.maple_tree import mas_find
 from pagerace.mm.memory import handle_mm_fault
 from pagerace.mm.mm_types import (
     FAULT_FLAG_WRITE,
+    Thp,
     mm_struct,
     pfn_to_page,
     vm_area_struct,
@@ -82,20 +85,22 @@ def populate_vma_page_range(
     """populate_vma_page_range(): 0 or -EFAULT."""
     addr = start
     while addr < end:
-        if follow_page(vma.vm_mm, addr, write):
+        if follow_page(vma, addr, write):
             addr += PAGE_SIZE
         elif not faultin_page(vma, addr, write):
             return -EFAULT
     return 0
 
 
-def follow_page(mm: mm_struct, addr: ulong, write: bool) -> bool:
-    """follow_page_pte(): is it mapped as it is to be?"""
-    pmd = find_pte_table(mm, addr)
+def follow_page(vma: vm_area_struct, addr: ulong, write: bool) -> bool:
+    """follow_pmd_mask() and follow_page_pte(): is it mapped as it is to be?"""
+    pmd = find_pte_table(vma.vm_mm, addr)
     if pmd is None:
         return False
+    if Thp.anonymous and pmd_trans_huge(pmdp_get(pmd)):
+        return follow_huge_pmd(vma, addr, pmd, write)
     map = pte_maps.current
-    ptep = pte_offset_map_lock(mm, pmd, addr, map)
+    ptep = pte_offset_map_lock(vma.vm_mm, pmd, addr, map)
     if ptep is None:
         return False
     pte = ptep_get(ptep)

@@ -26,7 +26,7 @@ from pagerace.mm.mm_types import (
     vma_address,
 )
 from pagerace.mm.mman import VM_SHARED
-from pagerace.mm.page_flags import folio_mapped, folio_test_locked, mapcount_dec, mapcount_inc
+from pagerace.mm.page_flags import folio_mapped, folio_test_locked, mapcount_dec
 from pagerace.mm.page_vma_mapped import (
     PVMW_SYNC,
     page_vma_mapped_walk,
@@ -34,6 +34,7 @@ from pagerace.mm.page_vma_mapped import (
     walks,
 )
 from pagerace.mm.pgtable import ptep_clear_flush, ptep_clear_flush_young
+from pagerace.mm.rmap_large import folio_add_rmap_pte, folio_remove_rmap_pte
 from pagerace.mm.rwsem import down_read, up_read
 from pagerace.mm.swap import folio_put
 
@@ -49,7 +50,7 @@ class Mkclean(Config):
 
 def page_add_file_rmap(page: folio, vma: vm_area_struct) -> None:
     """page_add_file_rmap(): one more entry maps the page; PTL held."""
-    mapcount_inc(page_folio(page))
+    folio_add_rmap_pte(page, vma)
 
 
 def page_remove_rmap(page: folio, vma: vm_area_struct) -> None:
@@ -58,7 +59,7 @@ def page_remove_rmap(page: folio, vma: vm_area_struct) -> None:
     Linux kernel commit 5df397dec7c4 ("mm: delay page_remove_rmap() until after the TLB
     has been flushed") (in v6.2) lets the caller choose the moment.
     """
-    mapcount_dec(page_folio(page))
+    folio_remove_rmap_pte(page, vma)
 
 
 def page_zap_pte_rmap(page: folio) -> None:

@@ -36,6 +36,27 @@ def down_read(sem: rw_semaphore) -> None:
         sem.readers += 1
 
 
+def down_read_trylock(sem: rw_semaphore, subclass: LockClass) -> bool:
+    """down_read_trylock(): False where there is a writer.  ``subclass``: for lockdep.
+
+    What is never waited for can be taken in any order, and once more.
+    """
+    with atomic():
+        free = not sem.writer
+        if free:
+            sem.readers += 1
+    if free:
+        lock_acquired(subclass)
+    return free
+
+
+def up_read_nested(sem: rw_semaphore, subclass: LockClass) -> None:
+    """up_read() of what down_read_trylock() took."""
+    lock_release(subclass)
+    with atomic():
+        sem.readers -= 1
+
+
 def up_read(sem: rw_semaphore) -> None:
     """up_read()."""
     lock_release(sem.dep_map.key)

@@ -13,7 +13,7 @@ from pagerace.lang import (
     pool,
     smp_processor_id,
     thread_index,
-    u8,
+    u16,
     wait_until,
 )
 from pagerace.machine.cpu import cpus
@@ -50,7 +50,7 @@ class task_struct(Struct):
     """
 
     preempt_count: nr_t
-    held_locks: u8
+    held_locks: u16
 
 
 class rq(Struct):

@@ -46,6 +46,7 @@ from pagerace.mm.pgtable import pmd_lock, pte_lockptr, set_pmd_at
 from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR
 from pagerace.mm.rmap import page_add_file_rmap
+from pagerace.mm.rmap_large import folio_add_rmap_pmd
 from pagerace.mm.spinlock import spin_unlock
 
 
@@ -65,15 +66,17 @@ def pmd_trans_unstable(pmd: pmd_t) -> bool:
     return pmd_none(entry) or pmd_trans_huge(entry)
 
 
-def pte_offset_map_lock_of(vmf: vm_fault, address: ulong) -> bool:
+def pte_offset_map_lock_of(vmf: vm_fault, address: ulong, nowait: bool) -> bool:
     """pte_offset_map_lock() for a fault: into ``vmf->ptl`` and ``vmf->pte``.
 
-    False: there is no table, where tables may vanish.
+    False: there is no table, where tables may vanish.  ``nowait``: in an RCU section.
     """
     map = pte_maps.current
+    map.nowait = nowait
     find_ptl(vmf)
     pte = pte_offset_map_lock(vmf.vma.vm_mm, vmf.pmd, address, map)
     if pte is None:
+        map.nowait = False
         return False
     vmf.pte = pte
     vmf.table = map.table
@@ -91,6 +94,7 @@ def find_ptl(vmf: vm_fault) -> None:
 def pte_unmap_unlock_of(vmf: vm_fault) -> None:
     """pte_unmap_unlock(vmf->pte, vmf->ptl)."""
     pte_unmap_unlock(pte_maps.current)
+    pte_maps.current.nowait = False
     kunmap_atomic()
 
 
@@ -163,7 +167,7 @@ def do_set_pmd(vmf: vm_fault, page: folio) -> vm_fault_t:
         entry = pmd_mkyoung(pfn_pmd(page_to_pfn(folio), False))
         if is_write(vmf):
             entry = pmd_mkwrite(pmd_mkdirty(entry))
-        page_add_file_rmap(folio, vmf.vma)
+        folio_add_rmap_pmd(folio, vmf.vma)
         set_pmd_at(vmf.vma.vm_mm, haddr, vmf.pmd, entry)
         ret = 0
     spin_unlock(ptl)

@@ -19,7 +19,7 @@ from pagerace.mm.mmap import ksys_mmap_pgoff
 from pagerace.mm.mprotect import do_mprotect_pkey
 from pagerace.mm.msync import do_msync
 from pagerace.mm.munmap import __vm_munmap
-from pagerace.mm.page_alloc import alloc_page
+from pagerace.mm.page_alloc import alloc_page, memblock_free_huge
 from pagerace.mm.read_write import do_ftruncate, vfs_read, vfs_write
 from pagerace.mm.remap import do_mremap
 from pagerace.mm.shmem import alloc_file, fput, shmem_file_setup
@@ -30,6 +30,7 @@ from pagerace.mm.sync import vfs_fsync
 def boot() -> None:
     """mem_init(): the zero page, and the locks of tables.  Before anything else, alone."""
     alloc_page()
+    memblock_free_huge()
     assert frames.allocated(frames[Anon.zero_pfn]), "the zero page is not the first page"
     for table in ptdescs:
         spin_lock_init(table.ptl, LockClass.PAGE_TABLE_LOCK)

@@ -14,6 +14,8 @@ _V5_11 = (fault_around.V5_10, gup.V6_0, mmu_gather.V6_0)
 _V6_1 = (fault_around.V5_12, gup.V6_1, mmu_gather.V6_0)
 _V6_5 = (fault_around.V6_6, gup.V6_1, mmu_gather.V6_2)
 _V6_14 = (fault_around.V6_7, gup.V6_1, mmu_gather.V6_2)
+# The fix of v6.7 is in proposals, too: without it a fault dereferences NULL (T1).
+_PROPOSED = (fault_around.V6_7, gup.V6_1, mmu_gather.V6_0)
 
 VARIANTS: dict[str, tuple[Config, ...]] = {
     "v5.11": (table_walk.V5_11, *_V5_11),
@@ -23,6 +25,17 @@ VARIANTS: dict[str, tuple[Config, ...]] = {
     "v6.14": (table_walk.V6_14, *_V6_14),
 }
 
+for _name, _walk in {
+    "naive": table_walk.NAIVE,
+    "mm-rwsem": table_walk.MM_RWSEM,
+    "pmd-rwsem": table_walk.PMD_RWSEM,
+    "pmd-rwsem-hashed": table_walk.PMD_RWSEM_HASHED,
+    "read-or-ptl": table_walk.READ_OR_PTL,
+    "red-blue": table_walk.RED_BLUE,
+    "atomic-unless": table_walk.ATOMIC_UNLESS,
+}.items():
+    VARIANTS[_name] = (_walk, *_PROPOSED)
+
 # What a variant is, and where it comes from: for headings, and for those who ask.
 TITLES: dict[str, tuple[str, str]] = {
     "v5.11": ("tables stay; GUP-fast looks at the PTE again", "v5.11"),
@@ -30,4 +43,21 @@ TITLES: dict[str, tuple[str, str]] = {
     "v6.5": ("pte_offset_map_lock() may find no table; RCU", "0d940a9b270b"),
     "v6.14-first": ("a zap frees what it believes to be empty", "6375e95f381e"),
     "v6.14": ("a zap frees what it has looked at again", "v6.14, fixed"),
+    "naive": ("a zap frees an empty table at once", "no kernel"),
+    "mm-rwsem": ("a lock of the mm for its tables", "Jason Gunthorpe, 10 Nov 2021"),
+    "pmd-rwsem": ("a lock of each PMD entry", "Jason Gunthorpe, 10 Nov 2021"),
+    "pmd-rwsem-hashed": ("a lock of PMD entries of one hash", "Jason Gunthorpe, 10 Nov 2021"),
+    "read-or-ptl": ("a lock of the mm, until the PTL is held", "Jason Gunthorpe, Nov 2021"),
+    "red-blue": ("a lock of two colours", "Matthew Wilcox, Nov 2021"),
+    "atomic-unless": ("a counter that nobody waits for", "Jason Gunthorpe, Nov 2021"),
 }
+
+
+def with_window(name: str, fault_around_bytes: int) -> tuple[Config, ...]:
+    """A variant whose faults look around in a window of another size: 4096 is the page."""
+    return tuple(
+        config.replace(fault_around_bytes=fault_around_bytes)
+        if isinstance(config, fault_around.FaultAround)
+        else config
+        for config in VARIANTS[name]
+    )

@@ -10,7 +10,7 @@
     RED_BLUE        a counter of the table, above zero          below zero
     ATOMIC_UNLESS   the same, of whoever is first               the same
     PERCPU_REF      a reference that a CPU counts alone         when all have been added up
-    SCAN            as FALLIBLE                                 when somebody has looked at it
+    SCAN            as CLASSIC                                  when somebody has looked at it
 
 CLASSIC is the kernel until v6.4, and FALLIBLE that from v6.5 on.  All else was proposed in
 2021 and 2022, while ways were sought to free tables whose entries are all none.
@@ -21,6 +21,8 @@ from __future__ import annotations
 from enum import Enum
 
 from pagerace.lang import Config
+from pagerace.machine.memory import Machine
+from pagerace.machine.pgtable import ptrs_per_pte
 
 
 class Protection(Enum):
@@ -43,7 +45,9 @@ class Reclaim(Enum):
 
     NEVER: it stays until munmap().  LAST_PTE: with the last reference to it.  IN_ZAP: a zap
     that has emptied it takes it away, if it never let go of the PTL, or has looked again
-    (v6.14 with its fix).  IN_ZAP_FIRST: v6.14 as it was merged: it trusts what it has seen.
+    (v6.14 with its fix).  EMPTIED: a
+    zap that finds it empty asks the protection for the right to take it away, and looks again.
+     IN_ZAP_FIRST: v6.14 as it was merged: it trusts what it has seen.
     SCANNED: somebody who has been asked to looks for empty tables.  AT_ONCE: a zap frees it
     with no regard to anybody, which no kernel does.
     """
@@ -54,14 +58,22 @@ class Reclaim(Enum):
     IN_ZAP_FIRST = 3
     SCANNED = 4
     AT_ONCE = 5
+    EMPTIED = 6
 
 
 class TableWalk(Config):
-    """The kernel's choice.  ``pml_trylock``: who has a PTL and wants the lock of the PMD
+    """The kernel's choice.
+
+    ``locks``: what is for each mm of the locks that MM_RWSEM to ATOMIC_UNLESS need: 1 is one
+    for all its tables, and more are found by a hash of what the PMD entry covers.
+    ``fair``: who waits to take a table away keeps those away who come later (RED_BLUE).
+    ``pml_trylock``: who has a PTL and wants the lock of the PMD
     entry tries; else it waits, against the order of the two."""
 
     protection: Protection = Protection.CLASSIC
     reclaim: Reclaim = Reclaim.NEVER
+    locks: int = 0
+    fair: bool = True
     pml_trylock: bool = True
 
 
@@ -72,7 +84,29 @@ V6_5 = TableWalk(protection=Protection.FALLIBLE)
 V6_14_FIRST = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.IN_ZAP_FIRST)
 V6_14 = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.IN_ZAP)
 
+NAIVE = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.AT_ONCE)
+# Jason Gunthorpe, 10 November 2021: a semaphore split out of mmap_lock, or one in the PMD.
+MM_RWSEM = TableWalk(protection=Protection.MM_RWSEM, reclaim=Reclaim.EMPTIED, locks=1)
+PMD_RWSEM = TableWalk(protection=Protection.PMD_RWSEM, reclaim=Reclaim.EMPTIED, locks=512)
+PMD_RWSEM_HASHED = PMD_RWSEM.replace(locks=16)
+READ_OR_PTL = MM_RWSEM.replace(protection=Protection.READ_OR_PTL)
+# Matthew Wilcox, and Jason Gunthorpe: a lock of two colours, and a counter that is one.
+RED_BLUE = MM_RWSEM.replace(protection=Protection.RED_BLUE)
+ATOMIC_UNLESS = MM_RWSEM.replace(protection=Protection.ATOMIC_UNLESS)
+
 
 def tables_vanish() -> bool:
     """May a table go away under mmap_lock for reading, so that a function finds none?"""
-    return TableWalk.protection is not Protection.CLASSIC
+    if TableWalk.protection is Protection.CLASSIC:
+        return False
+    return TableWalk.protection is not Protection.SCAN
+
+
+def table_lock_count() -> int:
+    """The locks that an mm has for its tables: none is of no table."""
+    return min(TableWalk.locks, Machine.pages // ptrs_per_pte())
+
+
+def tables_are_locked() -> bool:
+    """Is there a lock of the tables, which walkers share, and that the rest is kept out by?"""
+    return TableWalk.locks != 0

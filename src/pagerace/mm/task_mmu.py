@@ -7,14 +7,28 @@ Nothing here changes anything, and no lock is taken: who looks is alone.
 from __future__ import annotations
 
 from pagerace.lang import Struct, u32, u64
-from pagerace.machine.memory import PAGE_SIZE, ulong
-from pagerace.machine.pgtable import pte_dirty, pte_present, pte_t, ptep_get
-from pagerace.machine.tables import pmd_none, pmdp_get
+from pagerace.machine.memory import PAGE_SIZE, Machine, pfn_t, ulong
+from pagerace.machine.pgtable import pte_dirty, pte_pfn, pte_present, pte_t, ptep_get
+from pagerace.machine.tables import pmd_none, pmd_trans_huge, pmdp_get
 from pagerace.mm.anon import PageAnon, is_zero_pte
+from pagerace.mm.huge_zero import is_huge_zero_folio
 from pagerace.mm.memory import vm_normal_page
-from pagerace.mm.mm_types import folio, mm_struct, vm_area_struct
-from pagerace.mm.page_flags import folio_mapcount, folio_mapped, folio_test_dirty
+from pagerace.mm.mm_types import (
+    Thp,
+    folio,
+    mm_struct,
+    page_folio,
+    pfn_to_page,
+    vm_area_struct,
+)
+from pagerace.mm.page_flags import (
+    folio_mapped,
+    folio_precise_page_mapcount,
+    folio_test_dirty,
+    folio_test_large,
+)
 from pagerace.mm.pgtable import mm_find_pmd, pte_entry
+from pagerace.mm.pgtable_levels import HPAGE_PMD_NR
 
 # Bits of /proc/PID/pagemap, counted from PM_MMAP_EXCLUSIVE.
 PM_PRESENT = 1
@@ -27,6 +41,9 @@ KPF_DIRTY = 1 << 4
 KPF_MMAP = 1 << 11
 KPF_ANON = 1 << 12
 KPF_SWAPBACKED = 1 << 14
+KPF_COMPOUND_HEAD = 1 << 15
+KPF_COMPOUND_TAIL = 1 << 16
+KPF_THP = 1 << 22
 KPF_ZERO_PAGE = 1 << 24
 
 # Bytes of a page, and what a proportional share is counted in.
@@ -46,6 +63,7 @@ class mem_size_stats(Struct):
     private_clean: u64
     private_dirty: u64
     anonymous: u64
+    anonymous_thp: u64
     pss: u64
     pss_dirty: u64
 
@@ -54,11 +72,24 @@ mss = mem_size_stats()
 
 
 def pte_of(mm: mm_struct, addr: ulong) -> pte_t:
-    """The PTE of an address as walk_page_range() comes to it; an empty one if no table is."""
+    """The PTE of an address as walk_page_range() comes to it; an empty one if no table is.
+
+    Of a huge page it is the PMD entry, with the frame of this one of its pages.
+    """
     pmd = mm_find_pmd(mm, addr)
     if pmd is None or pmd_none(pmdp_get(pmd)):
         return pte_t()
+    entry = pmdp_get(pmd)
+    if Machine.huge_pages and pmd_trans_huge(entry):
+        return entry.replace(pfn=entry.pfn + pfn_t(addr % HPAGE_PMD_NR()))
     return ptep_get(pte_entry(pmd, addr))
+
+
+def is_huge_zero(pte: pte_t) -> bool:
+    """is_huge_zero_pfn(), of what pte_of() gives."""
+    if not Thp.anonymous or not pte.huge:
+        return False
+    return is_huge_zero_folio(page_folio(pfn_to_page(pte_pfn(pte))))
 
 
 def pte_to_pagemap_entry(vma: vm_area_struct, addr: ulong, pte: pte_t) -> u32:
@@ -71,7 +102,9 @@ def pte_to_pagemap_entry(vma: vm_area_struct, addr: ulong, pte: pte_t) -> u32:
     page = vm_normal_page(vma, addr, pte)
     if not PageAnon(page):
         flags = flags | PM_FILE
-    if folio_mapcount(page) == 1:  # __folio_page_mapped_exclusively()
+    if Thp.anonymous and pte.huge:
+        page = page_folio(page)  # pagemap_pmd_range() asks of the first page, for each of them
+    if folio_precise_page_mapcount(page_folio(page), page) == 1:
         flags = flags | PM_MMAP_EXCLUSIVE
     return flags
 
@@ -84,6 +117,7 @@ def smap_gather_stats(vma: vm_area_struct) -> None:
     mss.private_clean = 0
     mss.private_dirty = 0
     mss.anonymous = 0
+    mss.anonymous_thp = 0
     mss.pss = 0
     mss.pss_dirty = 0
     for addr in range(vma.vm_start, vma.vm_end, PAGE_SIZE):
@@ -92,8 +126,11 @@ def smap_gather_stats(vma: vm_area_struct) -> None:
 
 def smaps_pte_entry(vma: vm_area_struct, addr: ulong, ptent: pte_t) -> None:
     """smaps_pte_entry(): nothing is swapped out."""
-    if pte_present(ptent) and not is_zero_pte(ptent):
-        smaps_account(vm_normal_page(vma, addr, ptent), pte_dirty(ptent))
+    if pte_present(ptent) and not is_zero_pte(ptent) and not is_huge_zero(ptent):
+        page = vm_normal_page(vma, addr, ptent)
+        if Thp.anonymous and ptent.huge and PageAnon(page):  # smaps_pmd_entry()
+            mss.anonymous_thp += PAGE_BYTES
+        smaps_account(page, pte_dirty(ptent))
 
 
 def smaps_account(page: folio, dirty: bool) -> None:
@@ -101,7 +138,7 @@ def smaps_account(page: folio, dirty: bool) -> None:
     if PageAnon(page):
         mss.anonymous += PAGE_BYTES
     mss.resident += PAGE_BYTES
-    mapcount = u64(folio_mapcount(page))
+    mapcount = u64(folio_precise_page_mapcount(page_folio(page), page))
     pss: u64 = PAGE_BYTES << PSS_SHIFT
     if mapcount >= 2:
         pss = pss // mapcount
@@ -111,7 +148,7 @@ def smaps_account(page: folio, dirty: bool) -> None:
 def smaps_page_accumulate(page: folio, pss: u64, dirty: bool, private: bool) -> None:
     """smaps_page_accumulate()."""
     mss.pss += pss
-    if dirty or folio_test_dirty(page):
+    if dirty or folio_test_dirty(page_folio(page)):
         mss.pss_dirty += pss
         if private:
             mss.private_dirty += PAGE_BYTES
@@ -126,13 +163,18 @@ def smaps_page_accumulate(page: folio, pss: u64, dirty: bool, private: bool) -> 
 def stable_page_flags(page: folio) -> u32:
     """stable_page_flags() of fs/proc/page.c: the flags that are modelled."""
     flags: u32 = 0
-    if folio_mapped(page):
+    folio = page_folio(page)
+    if folio_test_large(folio):
+        flags = flags | KPF_THP | (KPF_COMPOUND_HEAD if page is folio else KPF_COMPOUND_TAIL)
+    if Thp.anonymous and is_huge_zero_folio(folio):
+        return flags | KPF_ZERO_PAGE
+    if folio_mapped(folio):
         flags = flags | KPF_MMAP
-    if PageAnon(page):
+    if PageAnon(folio):
         flags = flags | KPF_ANON | KPF_SWAPBACKED
-    mapping = page.mapping
+    mapping = folio.mapping
     if mapping is not None and mapping.shmem:
         flags = flags | KPF_SWAPBACKED
-    if folio_test_dirty(page):
+    if folio_test_dirty(folio):
         flags = flags | KPF_DIRTY
     return flags

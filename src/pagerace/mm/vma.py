@@ -12,6 +12,7 @@ from pagerace.lang import Ref, Struct, atomic, per_thread, s64
 from pagerace.machine.memory import ulong
 from pagerace.mm.anon_vma import anon_vma_clone, unlink_anon_vmas, vma_is_fork_child
 from pagerace.mm.errno import ENOMEM
+from pagerace.mm.huge_memory import split_huge_pmd_if_needed
 from pagerace.mm.maple_tree import mas_erase, mas_find_slot, mas_next, mas_prev, mas_store
 from pagerace.mm.mm_types import (
     Mm,
@@ -216,6 +217,7 @@ def __split_vma(mm: mm_struct, vma: vm_area_struct, addr: ulong, new_below: bool
         return -ENOMEM
     get_file(new.vm_file)
     i_mmap_lock_write(vma.vm_file)  # vma_prepare()
+    split_huge_pmd_if_needed(vma, addr)  # vma_adjust_trans_huge()
     with atomic():
         part = addr - vma.vm_start
         if new_below:
@@ -366,6 +368,7 @@ def commit_merge_left(
     if whole:
         remove_merged(vmg.mm, middle)
     else:
+        split_huge_pmd_if_needed(middle, vmg.end)  # vma_adjust_trans_huge()
         vma_set_range(
             middle, vmg.end, middle.vm_end, middle.vm_pgoff + vmg.end - middle.vm_start
         )
@@ -383,6 +386,7 @@ def commit_merge_right(
     if whole:
         remove_merged(vmg.mm, middle)
     else:
+        split_huge_pmd_if_needed(middle, vmg.start)  # vma_adjust_trans_huge()
         vma_set_range(middle, middle.vm_start, vmg.start, middle.vm_pgoff)
     vma_set_range(next, vmg.start, next.vm_end, vmg.pgoff)
     i_mmap_unlock_write(file)

@@ -14,10 +14,10 @@ from pagerace.machine.memory import frames, ulong
 from pagerace.machine.pgtable import pte_pfn, pte_present
 from pagerace.mm.anon import is_zero_pte
 from pagerace.mm.fault import user_load, user_store
-from pagerace.mm.mm_types import mappings, mm_struct, mms, pfn_to_page
+from pagerace.mm.mm_types import mappings, mm_struct, mms, page_folio, pfn_to_page
 from pagerace.mm.mman import VM_ACCESS_FLAGS, VM_WRITE
 from pagerace.mm.mmap import vma_lookup
-from pagerace.mm.page_flags import folio_mapcount
+from pagerace.mm.page_flags import folio_precise_page_mapcount
 from pagerace.mm.task_mmu import (
     KPF_ZERO_PAGE,
     mss,
@@ -112,7 +112,7 @@ def dump_pages(process: u32, start: ulong, count: u32, out: ptr[u64]) -> None:
                     out[at + 3] = KPF_ZERO_PAGE
                 else:
                     page = pfn_to_page(pte_pfn(pte))
-                    out[at + 2] = u64(folio_mapcount(page))
+                    out[at + 2] = u64(folio_precise_page_mapcount(page_folio(page), page))
                     out[at + 3] = u64(stable_page_flags(page))
 
 
@@ -138,4 +138,5 @@ def dump_areas(process: u32, out: ptr[u64]) -> u32:
             out[at + 10] = mss.private_clean
             out[at + 11] = mss.private_dirty
             out[at + 12] = mss.anonymous
+            out[at + 13] = mss.anonymous_thp
     return u32(mm.map_count)

@@ -14,7 +14,7 @@ from pagerace.machine.memory import Machine
 from pagerace.machine.tables import PteTables
 from pagerace.mm import syscalls, table_walk
 from pagerace.mm.fault_around import V6_18
-from pagerace.mm.mm_types import Mm, Vma
+from pagerace.mm.mm_types import Mm, PageCache, Thp, Vma
 from pagerace.mm.read_write import user_buffer
 from pagerace.oracle import driver
 from pagerace.oracle.program import PAGE, WINDOW_START
@@ -22,14 +22,19 @@ from pagerace.oracle.program import PAGE, WINDOW_START
 # Tables of PTEs are of 512 entries, as on the real machine, so that the window's border
 # between two of them is where it is there.
 PTES = 512
+# Huge pages that programs can have at once, and those that they leave in pieces.
+HUGE = 48
 CONFIG: tuple[Config, ...] = (
     Machine(
         levels=4, entries=PTES, pages=PTES**4, file_pages=512, blocks=512 * 64,
-        frames=16_384, tables=512, uppers=512, cpus=1, prot_none=True, full_size=True,
+        frames=16_384 + HUGE * PTES, tables=512, uppers=512, cpus=1, prot_none=True,
+        full_size=True, huge_pages=True,
         address_bits=40, frame_bits=32, version_bits=64, count_bits=32,
     ),
     Mm(vmas=1_024, mms=16, files=64),
     Vma(flags=True),
+    PageCache(large=True),
+    Thp(anonymous=True, set_aside=HUGE),
     PteTables(come_and_go=True),
     V6_18,
     table_walk.V6_5,

@@ -302,7 +302,10 @@ class _Run:
 def _sizes(pages: int, words: Sequence[int]) -> dict[str, int]:
     """The lines of smaps, in kB; proportional shares are in 1 / 4096 bytes."""
     resident, pss, pss_dirty, *others = words
-    names = ("Shared_Clean", "Shared_Dirty", "Private_Clean", "Private_Dirty", "Anonymous")
+    names = (
+        "Shared_Clean", "Shared_Dirty", "Private_Clean", "Private_Dirty", "Anonymous",
+        "AnonHugePages",
+    )  # fmt: skip
     sizes = {"Size": 4 * pages, "Rss": resident >> 10}
     sizes |= {"Pss": pss >> 22, "Pss_Dirty": pss_dirty >> 22}
     return sizes | {name: value >> 10 for name, value in zip(names, others, strict=False)}
