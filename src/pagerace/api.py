@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pagerace.compiler.ir import Program
     from pagerace.known import Known
     from pagerace.search import Result, TooManyChoices
+    from pagerace.search.latency import Latency
     from pagerace.store import Store
 
 
@@ -99,6 +100,20 @@ def reproduce(protocol: Protocol, schedule: str, *, claim: str = "") -> Executio
     except search.ScheduleError as error:
         raise ScheduleError(str(error)) from None
     return _complete(execution, protocol, claim)
+
+
+def latency(
+    protocol: Protocol, thread: int, *, schedules: int = 1000, claim: str = ""
+) -> Latency:
+    """How many steps a thread takes, alone and beside the others.
+
+    ``thread`` counts ``protocol.threads``; ``schedules`` are drawn at random, and are the same
+    each time.  Raises CompileError.
+    """
+    from pagerace.search.latency import latency as measured
+
+    program = _compile(protocol, claim or address_of(protocol))
+    return measured(program, thread, schedules=schedules)
 
 
 def points_of(protocols: Sequence[Protocol]) -> dict[str, dict[int, list[str]]]:

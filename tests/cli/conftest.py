@@ -102,3 +102,9 @@ def pagerace(
     for name in set(sys.modules) - known:
         if not name.startswith("pagerace"):
             del sys.modules[name]
+
+
+@pytest.fixture
+def matplotlib() -> None:
+    """Loaded before ``pagerace``, which would unload it: numpy cannot be loaded twice."""
+    pytest.importorskip("matplotlib.pyplot", reason="matplotlib is not installed")

@@ -255,12 +255,6 @@ def test_a_trace_is_kept_and_read_again(pyarrow: None, pagerace: CommandLine) ->
     ]
 
 
-@pytest.fixture
-def matplotlib() -> None:
-    """Loaded before ``pagerace``, which would unload it: numpy cannot be loaded twice."""
-    pytest.importorskip("matplotlib.pyplot", reason="matplotlib is not installed")
-
-
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_plot(ending: str, matplotlib: None, pagerace: CommandLine) -> None:
     pagerace.write("trace", LACKEY)

@@ -14,13 +14,13 @@ from pagerace.machine.counters import Counting
 from pagerace.machine.memory import Machine
 from pagerace.machine.tables import PteTables
 from pagerace.machine.tlb_sets import Tlb
-from pagerace.mm.fault_around import V5_12, Prefault
+from pagerace.mm.fault_around import V5_10, V5_12, FaultAround, Prefault
 from pagerace.mm.lruvec import Watermarks
 from pagerace.mm.mm_types import Mm, Reclaim, Vma
 from pagerace.mm.readahead import Readahead
 from pagerace.replay import engine
 from pagerace.replay.calls import MAP, PROT
-from pagerace.replay.engine import NoMemory, Replay
+from pagerace.replay.engine import TABLES, NoMemory, Replay
 from pagerace.replay.events import (
     FETCH,
     LOAD,
@@ -320,3 +320,15 @@ def test_random_processes() -> None:
     assert counts["ipis_sent"] > 5
     assert counts["accesses"] > 200
     assert counts["faults_segv"] > 20
+
+
+def test_v5_10_maps_the_copy_of_a_private_page() -> None:
+    """alloc_set_pte() maps ``vmf->cow_page``: the page of the file stays clean and unmapped."""
+    events = [
+        file(1, 16, 2, "lib", "MAP_PRIVATE"), stores(16), loads(17), call(1, "exit")
+    ]  # fmt: skip
+    config = [c for c in small() if not isinstance(c, FaultAround)] + [V5_10, TABLES["v5.11"]]
+    replay = Replay(config=config, hurry=True)
+    for event in events:
+        replay.feed(event)
+    assert replay.counts()["frames_used"] == 2  # both pages of the file; the copy is gone

@@ -17,6 +17,7 @@ COMMANDS = {
     "show": "print an execution as a commit message, a comment, markdown or JSON",
     "reproduce": "run one interleaving again, from the schedule that a check printed",
     "replay": "replay programs' memory traces on a machine of full size, and count",
+    "compare": "set variants side by side: is each safe, and what does it cost",
     "list": "list the claims of a file, or of all built-in protocols",
     "points": "mark every place in the source where another CPU may run",
     "dump": "print a claim as flat IR, as Promela for Spin, or as LLVM",

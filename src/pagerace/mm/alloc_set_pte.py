@@ -10,6 +10,7 @@ from __future__ import annotations
 from pagerace.machine.memory import ulong
 from pagerace.machine.pgtable import pte_none, pte_offset_kernel, ptep_get
 from pagerace.machine.tables import pmd_none, pmd_trans_huge, pmdp_get
+from pagerace.mm.cow import is_cow_fault, map_cow_page
 from pagerace.mm.fault_around import xa_state
 from pagerace.mm.filemap_next import first_map_page, next_map_page
 from pagerace.mm.mm_types import (
@@ -38,21 +39,25 @@ from pagerace.mm.swap import folio_put
 
 
 def alloc_set_pte(vmf: vm_fault, page: folio) -> vm_fault_t:
-    """alloc_set_pte(): map ``page`` at ``vmf->address``; the PTL is held afterwards.
+    """alloc_set_pte(): map ``page``, or the copy, at ``vmf->address``; PTL held afterwards.
 
     0, or VM_FAULT_NOPAGE if there is an entry already, or VM_FAULT_OOM.
     """
     if pmd_none(pmdp_get(vmf.pmd)) and folio_test_large(page_folio(page)):
-        ret = do_set_pmd(vmf, page)
-        if ret != VM_FAULT_FALLBACK:
-            return ret
+        if not is_cow_fault(vmf):
+            ret = do_set_pmd(vmf, page)
+            if ret != VM_FAULT_FALLBACK:
+                return ret
     if not vmf.has_pte:
         ret = pte_alloc_one_map(vmf)
         if ret != 0:
             return ret
     if not pte_none(ptep_get(vmf.pte)):
         return VM_FAULT_NOPAGE
-    do_set_pte(vmf, page, vmf.address)
+    if is_cow_fault(vmf):
+        map_cow_page(vmf)
+    else:
+        do_set_pte(vmf, page, vmf.address)
     return 0
 
 
