@@ -56,7 +56,7 @@ from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.tlb import sysvec_call_function
 from pagerace.mm.truncate import unmap_mapping_range
 from pagerace.search import check
-from tests.kernel import fresh_machine
+from tests.kernel import fresh_machine, reset
 
 mm = mm_struct()
 mapping = address_space()
@@ -69,7 +69,9 @@ BROADCAST = MACHINE.replace(arch=Arch.ARM64)
 
 @pytest.fixture(autouse=True)
 def interrupts() -> None:
-    """In these checks agents answer interrupts: the machine is as it is."""
+    """In these checks agents answer interrupts: the machine is as it is, and new."""
+    reset(mm)
+    reset(mapping)
 
 
 class seen(Struct):
@@ -209,7 +211,6 @@ def test_until_v6_5_retract_leaves_a_table_whose_mmap_lock_is_held() -> None:
         begin_file()
         mm.mmap_lock.readers = 1
         retract()
-        mm.mmap_lock.readers = 0
         assert not gone()
         assert not mapping.i_mmap_rwsem.writer
 

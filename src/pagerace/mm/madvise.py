@@ -88,6 +88,7 @@ from pagerace.mm.pgtable_generic import (
 )
 from pagerace.mm.pgtable_levels import pmd_addr_end
 from pagerace.mm.populate import madvise_populate
+from pagerace.mm.pt_reclaim import reclaims_in_zap
 from pagerace.mm.rmap_large import folio_maybe_mapped_shared
 from pagerace.mm.swap import folio_put
 from pagerace.mm.vma import vma_modify_flags
@@ -127,6 +128,7 @@ def madvise_dontneed_single_vma(vma: vm_area_struct) -> None:
     """madvise_dontneed_single_vma()."""
     details = details_of.current
     details.zap_flags = ZAP_FLAG_FORCE_FLUSH if Madvise.force_flush else 0
+    details.reclaim_pt = reclaims_in_zap()
     zap_page_range_single(vma, vma.vm_start, vma.vm_end - vma.vm_start, details)
 
 
@@ -195,7 +197,11 @@ def madvise_vma_behavior(
     if behavior == MADV_DONTNEED:
         if vma.vm_flags & VM_LOCKED != 0:
             return -EINVAL
-        zap_page_range_single(vma, start, end - start, None)
+        if reclaims_in_zap():
+            details_of.current.reclaim_pt = True
+            zap_page_range_single(vma, start, end - start, details_of.current)
+        else:
+            zap_page_range_single(vma, start, end - start, None)
         return 0
     if behavior == MADV_FREE:
         if vma.vm_flags & VM_LOCKED != 0 or not vma_is_anonymous(vma):

@@ -92,6 +92,12 @@ from pagerace.mm.pgtable_generic import (
     pte_unmap_unlock,
 )
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR, pmd_addr_end
+from pagerace.mm.pt_reclaim import (
+    begin_reclaim,
+    finish_reclaim,
+    forbid_direct_reclaim,
+    reclaim_directly,
+)
 from pagerace.mm.rmap import page_remove_rmap
 from pagerace.mm.sched import cond_resched, need_resched
 from pagerace.mm.set_pte import find_ptl, is_write, pmd_trans_unstable, pte_unmap_unlock_of
@@ -109,9 +115,11 @@ class zap_details(Struct):
 
     ``zap_flags``: ZAP_FLAG_FORCE_FLUSH, which Peter Zijlstra proposed in October 2022,
     flushes whatever was cleared before the PTL is dropped, also if nothing was dirty.
+    ``reclaim_pt``: a table that is empty afterwards may go, see mm/pt_reclaim.py.
     """
 
     zap_flags: u1
+    reclaim_pt: bool
 
 
 details_of = per_thread(zap_details)
@@ -139,8 +147,10 @@ def unmap_page_range(
         next = pmd_addr_end(addr, end)
         pmd = find_pte_table(tlb.mm, addr)
         if pmd is not None and not zap_whole_huge_pmd(tlb, vma, pmd, addr, next):
+            begin_reclaim(addr, next, details is not None and details.reclaim_pt)
             behind = zap_pte_range(tlb, vma, pmd, addr, next, details)
             if behind == next:
+                finish_reclaim(tlb, pmd, addr)
                 reclaim_emptied_table(tlb, pmd, addr)
             next = behind
         addr = next
@@ -177,13 +187,9 @@ def zap_force_flush(details: zap_details | None) -> bool:
 
 
 def zap_pte_range(
-    tlb: mmu_gather,
-    vma: vm_area_struct,
-    pmd: pmd_t,
-    start: ulong,
-    end: ulong,
-    details: zap_details | None,
-) -> ulong:
+    tlb: mmu_gather, vma: vm_area_struct, pmd: pmd_t,
+    start: ulong, end: ulong, details: zap_details | None,
+) -> ulong:  # fmt: skip
     """zap_pte_range(): clear the PTEs from ``start`` to ``end`` - 1; how far it came.
 
     For a dirty file page set_page_dirty() and the TLB flush come before the PTL is dropped,
@@ -205,6 +211,7 @@ def zap_pte_range(
                 addr += PAGE_SIZE
                 continue
             if need_resched():
+                forbid_direct_reclaim()
                 break
             page = vm_normal_page(vma, addr, ptent)
             ptent = ptep_get_and_clear_full(mm, addr, pte, tlb.fullmm)
@@ -231,7 +238,10 @@ def zap_pte_range(
                 page_remove_rmap(page, vma)
             if __tlb_remove_page(tlb, page, delay_rmap, dirty):
                 force_flush = True
+                forbid_direct_reclaim()
                 break
+        if addr == end:
+            reclaim_directly(mm, pmd)
         if not MmuGather.flush_under_ptl:
             pte_unmap_unlock(map)
         if force_flush:
