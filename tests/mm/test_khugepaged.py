@@ -5,11 +5,13 @@ A huge page has one page here, or two: what matters is that a table goes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from pagerace.compiler.program import compile_protocol
 from pagerace.lang import Struct, agent, protocol, thread
-from pagerace.lang.protocol import Protocol
+from pagerace.lang.protocol import Protocol, Thread
 from pagerace.lang.structures import Config
 from pagerace.machine.arch import Arch
 from pagerace.machine.device import Device, device_walks
@@ -266,7 +268,9 @@ def test_a_page_with_another_reference_is_put_back() -> None:
 # -- with others -----------------------------------------------------------------------
 
 
-def beside(walker: object, collapser: object, setup: object, *config: Config) -> Protocol:
+def beside(
+    walker: Thread, collapser: Callable[[], None], setup: Callable[[], None], *config: Config
+) -> Protocol:
     return protocol(
         threads=[
             thread(collapser, cpu=0), walker, agent(sysvec_call_function, cpu=1),
