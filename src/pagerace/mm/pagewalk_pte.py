@@ -78,9 +78,9 @@ def walk_pte(pmd: pmd_t, pte: pte_slot, addr: ulong, ops: mm_walk_ops, walk: mm_
         if err == 0:
             set_pte(pte, walk.new_pte)
         return err
-    if ops.pte_entry is None:
-        return 0
-    note_walk_pte(addr, pmd)
-    err = ops.pte_entry(pte, addr, addr + PAGE_SIZE, walk)
-    note_walk_pte_done(addr, err)
+    err: s32 = 0
+    if ops.pte_entry is not None:
+        note_walk_pte(addr, pmd)
+        err = ops.pte_entry(pte, addr, addr + PAGE_SIZE, walk)
+        note_walk_pte_done(addr, err)
     return err
