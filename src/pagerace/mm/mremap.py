@@ -7,7 +7,15 @@ from enum import Enum
 from pagerace.lang import Config
 from pagerace.machine.memory import PAGE_SIZE, ulong
 from pagerace.machine.pgtable import pte_dirty, pte_none, pte_present, ptep_get, set_pte
-from pagerace.machine.tables import pmd_same
+from pagerace.machine.tables import (
+    pmd_leaf,
+    pmd_none,
+    pmd_page_vaddr,
+    pmd_present,
+    pmd_same,
+    pmd_trans_huge,
+    pmdp_get,
+)
 from pagerace.mm.huge_anon import move_whole_huge_pmd
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.mm_types import Thp, Vma, mm_struct, pmd_t, vm_area_struct
@@ -19,8 +27,8 @@ from pagerace.mm.mmap import (
     unmap_region,
 )
 from pagerace.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
-from pagerace.mm.pgalloc import pmd_alloc_at, pte_alloc
-from pagerace.mm.pgtable import find_pte_table, mm_find_pmd, ptep_get_and_clear
+from pagerace.mm.pgalloc import pmd_alloc_at, pmd_clear_table, pmd_populate, pte_alloc
+from pagerace.mm.pgtable import find_pte_table, mm_find_pmd, pmd_lock, ptep_get_and_clear
 from pagerace.mm.pgtable_generic import (
     mapped_pte,
     pte_map,
@@ -31,11 +39,11 @@ from pagerace.mm.pgtable_generic import (
     pte_unmap_unlock,
     second_pte_maps,
 )
-from pagerace.mm.pgtable_levels import pmd_addr_end
+from pagerace.mm.pgtable_levels import HPAGE_PMD_NR, pmd_addr_end
 from pagerace.mm.pgtable_lockless import pmdp_get_lockless
-from pagerace.mm.spinlock import spin_lock_nested, spin_unlock_nested
+from pagerace.mm.spinlock import spin_lock_nested, spin_unlock, spin_unlock_nested
 from pagerace.mm.table_walk import tables_vanish
-from pagerace.mm.tlb import flush_tlb_mm_range
+from pagerace.mm.tlb import flush_freed_tables, flush_tlb_mm_range
 from pagerace.mm.vma import i_mmap_lock_write, i_mmap_unlock_write
 
 
@@ -61,12 +69,21 @@ class Moved(Enum):
 
 class Mremap(Config):
     """``flush``: PRESENT since Linux kernel commit eb66ae030829 ("mremap: properly flush TLB
-    before releasing the page")."""
+    before releasing the page").
+
+    ``move_pmd``: a table is moved as a whole where all that it covers is (HAVE_MOVE_PMD).
+    ``pmd_recheck``: it is looked at under the locks whether it still is one.  Since commit
+    1d65b771bc08 it need not be, and until v6.12 nobody looked.
+    """
 
     flush: MoveFlush = MoveFlush.PRESENT
+    move_pmd: bool = False
+    pmd_recheck: bool = True
 
 
 BEFORE_EB66AE030829 = Mremap(flush=MoveFlush.DIRTY)
+V6_6 = Mremap(move_pmd=True, pmd_recheck=False)
+V6_12 = Mremap(move_pmd=True)
 
 
 def mremap(mm: mm_struct, addr: ulong, new_addr: ulong) -> None:
@@ -110,6 +127,13 @@ def move_page_tables(
     new_pmd = mm_find_pmd(mm, new_addr)
     if old_pmd is None or new_pmd is None:
         return
+    if Mremap.move_pmd:
+        if pmd_none(pmdp_get(old_pmd)):
+            return
+        if move_whole_table(vma, old_addr, new_addr, length, old_pmd, new_pmd):
+            return
+        if pmd_none(pmdp_get(old_pmd)) or pte_alloc(mm, new_pmd):
+            return
     if need_rmap_locks:
         take_rmap_locks(vma)
     moved = move_ptes(mm, old_pmd, old_addr, old_addr + length, new_pmd, new_addr)
@@ -165,6 +189,8 @@ def move_pgt_entry(
     need_rmap_locks: bool,
 ) -> bool:
     """move_pgt_entry(): all that a PMD entry maps at once; False: its PTEs are to be moved."""
+    if move_whole_table(vma, old_addr, new_addr, extent, old_pmd, new_pmd):
+        return True
     if not Thp.anonymous:
         return False
     if need_rmap_locks:
@@ -173,6 +199,47 @@ def move_pgt_entry(
     if need_rmap_locks:
         drop_rmap_locks(vma)
     return moved
+
+
+def move_whole_table(
+    vma: vm_area_struct,
+    old_addr: ulong,
+    new_addr: ulong,
+    extent: ulong,
+    old_pmd: pmd_t,
+    new_pmd: pmd_t,
+) -> bool:
+    """move_pgt_entry(NORMAL_PMD), which takes the rmap locks whatever the order of VMAs is."""
+    if not Mremap.move_pmd or extent != HPAGE_PMD_NR() or pmd_trans_huge(pmdp_get(old_pmd)):
+        return False
+    take_rmap_locks(vma)
+    moved = move_normal_pmd(vma, old_addr, new_addr, old_pmd, new_pmd)
+    drop_rmap_locks(vma)
+    return moved
+
+
+def move_normal_pmd(
+    vma: vm_area_struct, old_addr: ulong, new_addr: ulong, old_pmd: pmd_t, new_pmd: pmd_t
+) -> bool:
+    """move_normal_pmd(): the table is linked elsewhere; False: its entries are to be moved.
+
+    All PMD entries of an mm have one lock.
+    """
+    mm = vma.vm_mm
+    if not pmd_none(pmdp_get(new_pmd)):
+        return False
+    pml = pmd_lock(mm, old_pmd)
+    pmd = pmdp_get(old_pmd)
+    if Mremap.pmd_recheck and (not pmd_present(pmd) or pmd_leaf(pmd)):
+        spin_unlock(pml)
+        return False
+    pmd_clear_table(old_pmd)
+    pmd_populate(mm, new_pmd, pmd_page_vaddr(pmd))
+    flush_freed_tables(True)
+    flush_tlb_mm_range(mm, old_addr, old_addr + HPAGE_PMD_NR())
+    flush_freed_tables(False)
+    spin_unlock(pml)
+    return True
 
 
 def take_rmap_locks(vma: vm_area_struct) -> None:

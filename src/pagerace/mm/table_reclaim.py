@@ -10,7 +10,6 @@ from pagerace.machine.memory import PAGE_SIZE, ulong
 from pagerace.machine.pgtable import page_table, pte_none, ptep_get, ptrs_per_pte
 from pagerace.machine.tables import (
     PteTables,
-    pmd_clear,
     pmd_none,
     pmd_page_vaddr,
     pmd_trans_huge,
@@ -18,7 +17,7 @@ from pagerace.machine.tables import (
 )
 from pagerace.mm.mm_types import page_ptdesc, pmd_t
 from pagerace.mm.mmu_gather import mmu_gather, pte_free_tlb
-from pagerace.mm.pgalloc import mm_dec_nr_ptes, pte_free
+from pagerace.mm.pgalloc import mm_dec_nr_ptes, pmd_clear_table, pte_free
 from pagerace.mm.pgtable import pmd_lock
 from pagerace.mm.pgtable_generic import pte_map, pte_maps, pte_offset_map, pte_unmap
 from pagerace.mm.spinlock import spin_lock, spin_unlock
@@ -83,7 +82,7 @@ def detach_if_empty(pmd: pmd_t, with_ptl: bool) -> page_table | None:
         spin_lock(ptl)
     empty = is_empty(table)
     if empty:
-        pmd_clear(pmd)
+        pmd_clear_table(pmd)
     if with_ptl:
         spin_unlock(ptl)
     return table if empty else None
