@@ -24,6 +24,8 @@ from pagerace.compiler.templates import Template
 
 Argument: TypeAlias = Operand | Static  # a Static is a constant table
 
+Signature: TypeAlias = tuple[list[tuple[str, Scalar]], Scalar]  # parameters, and the result
+
 
 @dataclass
 class Scope:
@@ -54,6 +56,7 @@ class Functions(Loops, Calls):
         self.edits, self.direct = edits, direct
         self.stack: list[types.FunctionType] = []
         self.wanted: dict[str, Template] = {}
+        self.signatures: dict[types.FunctionType, Signature] = {}
         self.globals: dict[str, Any] = {}
         self.variables: dict[str, Any] = {}
         self.scope = Scope(NONE, -1)
@@ -63,7 +66,7 @@ class Functions(Loops, Calls):
 
     def signature(
         self, function: types.FunctionType, tree: ast.FunctionDef
-    ) -> tuple[list[tuple[str, Scalar]], Scalar]:
+    ) -> Signature:
         """Parameter names and types, and the result's type."""
         arguments = tree.args
         if arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.defaults:
@@ -178,9 +181,7 @@ class Functions(Loops, Calls):
                 label=path,
                 help="write it as a loop: kernel stacks are small",
             )
-        saved_tree = self.edits.tree(function)
-        with self.at_signature(function):
-            parameters, result = self.signature(function, saved_tree)
+        parameters, result = self._signature_of(function)
         operands = self._bind(node, function, parameters)
         if self.direct and self.stays_call(function):
             arguments = dict(zip((name for name, _ in parameters), operands, strict=True))
@@ -190,6 +191,15 @@ class Functions(Loops, Calls):
             self.bind_parameters(tree, parameters, operands)
             value = self.body(tree, result)
         return value
+
+    def _signature_of(self, function: types.FunctionType) -> Signature:
+        """The signature, looked at once."""
+        known = self.signatures.get(function)
+        if known is None:
+            with self.at_signature(function):
+                known = self.signature(function, self.edits.tree(function))
+            self.signatures[function] = known
+        return known
 
     @contextmanager
     def at_signature(self, function: types.FunctionType) -> Any:

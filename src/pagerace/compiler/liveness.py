@@ -59,6 +59,9 @@ _OPERANDS: dict[type, Callable[[Any], tuple[Operand, ...]]] = {
 }
 
 
+_WRITES = frozenset((Op, Lookup, Load, Choose, Call, PtrLoad, PtrOffset))
+
+
 def operands(item: Instruction | Terminator) -> tuple[Operand, ...]:
     """What an instruction or a terminator reads, in the order of its fields."""
     get = _OPERANDS.get(type(item))
@@ -67,7 +70,7 @@ def operands(item: Instruction | Terminator) -> tuple[Operand, ...]:
 
 def destination(instruction: Instruction) -> Reg | None:
     """The register that an instruction writes."""
-    return getattr(instruction, "dst", None)
+    return instruction.dst if type(instruction) in _WRITES else None  # pyright: ignore
 
 
 def successors(terminator: Terminator) -> tuple[int, ...]:

@@ -95,6 +95,7 @@ class Memory:
         self.arrays: dict[int, FieldPlace] = {}
         self.kept: list[Any] = []  # keeps every object alive, so that ids stay unique
         self._bits: dict[type[BitStruct], dict[str, tuple[int, Scalar]]] = {}
+        self._scalars: dict[type, Scalar | None] = {}  # found so far: one object of each
         # Constant tables that direct code has functions for, and what was found to be right.
         self.tables: list[Constants] = []
         self.compared: set[tuple[str, Any]] = set()
@@ -118,6 +119,14 @@ class Memory:
             return None
         if not isinstance(hint, type):
             return None
+        if issubclass(hint, Struct):
+            return self.reference(hint, False)
+        if hint not in self._scalars:
+            self._scalars[hint] = self._number(hint)
+        return self._scalars[hint]
+
+    def _number(self, hint: type) -> Scalar | None:
+        """The value type of a class whose values are no references."""
         if issubclass(hint, FlagInt):
             return Scalar(hint.bits, kind="bool")
         if issubclass(hint, SizedInt):
@@ -128,8 +137,6 @@ class Memory:
             parts = tuple((name, t) for name, (_, t) in self.bit_fields(hint).items())
             total = sum(t.bits for _, t in parts)
             return Scalar(total, kind="bits", cls=hint, fields=parts)
-        if issubclass(hint, Struct):
-            return self.reference(hint, False)
         return None
 
     def _field(self, cls: type, name: str, hint: Any) -> Scalar | None:

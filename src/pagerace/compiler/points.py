@@ -42,16 +42,18 @@ class SectionError(ValueError):
     """Begin and End do not pair up: a mistake of the front end, not of an author."""
 
 
-def place_points(code: Code) -> list[int]:
+def place_points(code: Code, *, tidy: bool = False) -> list[int]:
     """Split blocks where a point stands, number the points and drop Begin and End.
 
     Returns the block number of each point.  The code is simplified and clean then, but
     that changes no step: at most a point that is never reached is gone.  Which families
-    are written must be known by now.  Raises SectionError.
+    are written must be known by now.  ``tidy``: it comes from ``clean``.  Raises
+    SectionError.
     """
     if any(block.point is not None for block in code.blocks):
         raise ValueError(f"{code.name} has points already")
-    _tidy(code)
+    if not tidy:
+        _tidy(code)
     depths = _section_depths(code)
     starts = [_starts_in_block(code, depths, number) for number in range(len(code.blocks))]
     for number, depth in enumerate(depths):

@@ -303,7 +303,7 @@ class _Compilation:
         for process in program.processes:
             promote(process.code, self.memory.private_cells(process.index))
             fold(process.code)
-            process.points = points.place_points(process.code)
+            process.points = points.place_points(process.code, tidy=True)
             if process.index in questions:
                 self._gate(process, questions[process.index])
             unset = liveness.compute(process.code)
