@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.protocols import counts_t1, counts_t2, counts_t3, counts_t4
+from tests.protocols import counts_t1, counts_t2, counts_t3, counts_t4, counts_t5
 from tests.protocols.claims import assert_verdict, claims_of, properties_of
 
-GROUPS = {"T1": counts_t1, "T2": counts_t2, "T3": counts_t3, "T4": counts_t4}
+GROUPS = {"T1": counts_t1, "T2": counts_t2, "T3": counts_t3, "T4": counts_t4, "T5": counts_t5}
 HOLDS = {name: found for counts in GROUPS.values() for name, found in counts.HOLDS.items()}
 VIOLATED = {
     name: found for counts in GROUPS.values() for name, found in counts.VIOLATED.items()
@@ -22,7 +22,7 @@ VIOLATED = {
 CLAIMS = {name: target for group in GROUPS for name, target in claims_of(group).items()}
 
 # Files whose properties each kill a mutant, and the detectors that kill further ones.
-COMPLETE = {
+COMPLETE: dict[tuple[str, ...], set[str]] = {
     ("t1_map_loop", "t1_progress", "t1_tables"): {
         "bad-page-cache", "sleeping-while-atomic", "use-after-free",
     },
@@ -33,6 +33,7 @@ COMPLETE = {
     ("t4_lost_write",): {"use-after-free"},
     ("t3_private",): set[str](),
     ("t4_mremap",): set[str](),
+    ("t5_again", "t5_answers", "t5_ptes", "t5_walk"): set[str](),
     ("t4_torn_read", "t4_torn_pmd", "t4_torn_twice"): {"use-after-free", "livelock"},
 }
 

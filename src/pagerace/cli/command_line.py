@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "search every interleaving of a claim; show the race if there is one",
     "table": "try every variant of a file or group against every property",
     "mutants": "check that each mutant is killed, and by the property that it names",
+    "walk": "check that a walk with your callbacks handles each page once",
     "show": "print an execution as a commit message, a comment, markdown or JSON",
     "reproduce": "run one interleaving again, from the schedule that a check printed",
     "replay": "replay programs' memory traces on a machine of full size, and count",

@@ -18,6 +18,7 @@ from types import ModuleType
 
 from pagerace.cli.errors import UsageError, did_you_mean
 from pagerace.cli.importing import import_file, importing, script_name
+from pagerace.cli.walking import target_of_walk
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.lang.protocol import Expect, Protocol
 from pagerace.report.diagnostics import read_source
@@ -112,7 +113,7 @@ def _targets(address: str, mutants: bool) -> list[Target]:
         raise UsageError(f"{path} is a group of protocols", f"it has {', '.join(group)}")
     if group:
         return [target for name in group for target in _targets(name, mutants)]
-    module, folder = _load(path)
+    module, folder = load(path)
     claims = _claims(module)
     if colons:
         return [_named(claims, claim, path, module, folder)]
@@ -137,6 +138,8 @@ def _named(
     name = match["name"] if match else claim
     protocol = claims.get(name) or getattr(module, name, None)
     if not isinstance(protocol, Protocol):
+        if (walk := target_of_walk(claim, prefix, module, folder)) is not None:
+            return walk
         guess = did_you_mean(name, list(claims))
         known = f"it has {', '.join(claims)}" if claims else "it has none"
         raise UsageError(f"no claim {name!r} in {prefix}", guess or known)
@@ -198,7 +201,7 @@ def _named_twice(path: str) -> list[Diagnostic]:
     return errors
 
 
-def _load(path: str) -> tuple[ModuleType, str]:
+def load(path: str) -> tuple[ModuleType, str]:
     """The module, and the folder that it is imported from ("" for a built-in)."""
     if os.path.isfile(path):
         if not os.access(path, os.R_OK):

@@ -33,7 +33,7 @@ def reachable(
     parts: list[tuple[str, Any]] = []
     modules: set[types.ModuleType] = set()
     scopes: set[int] = set()  # tables, and globals of modules whose locks are looked for
-    pending = list(functions)
+    pending = [*functions, *_in_tables(values)]
 
     def note(name: str, value: Any, names: Iterable[str]) -> None:
         if isinstance(value, types.FunctionType):
@@ -90,6 +90,15 @@ def reachable(
             name += "_"
         unique[name] = value
     return list(seen), unique
+
+
+def _in_tables(values: Iterable[Any]) -> Iterator[Function]:
+    """The functions in the tables among ``values``: what they name is to be found as well."""
+    for value in values:
+        if isinstance(value, Constants):
+            yield from _in_tables(vars(value).values())
+        elif isinstance(value, types.FunctionType):
+            yield value
 
 
 def _names(code: types.CodeType) -> list[str]:

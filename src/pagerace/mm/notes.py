@@ -18,7 +18,8 @@ BATCHES_MAX = 4  # MmuGather.batches may not be more where delayed rmaps are not
 class Notes(Config):
     """``delayed``: rmaps that wait for a flush.  ``breaks``: whether a zap that stopped
     had got anywhere.  ``unflushed``: cleared addresses whose flush is to come.
-    ``walk``: what a walk has said of each page (mm/walk_notes.py).
+    ``walk``: what a walk has said of each page (mm/walk_notes.py); ``changes``: and how
+    often entries above the PTEs were written.
     ``installs``: whether who installs a table has mmap_lock.  ``rounds``: how often who
     locks a table had to begin again."""
 
@@ -26,6 +27,7 @@ class Notes(Config):
     breaks: bool = False
     unflushed: bool = False
     walk: bool = False
+    changes: bool = False
     installs: bool = False
     rounds: bool = False
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pagerace.lang import Array, Struct, array, atomic, s32, u2, u4
+from pagerace.lang import Array, Struct, array, atomic, s32, trace, u2, u4
 from pagerace.machine.memory import PAGE_SIZE, Machine, ulong
 from pagerace.machine.tables import pmd_none, pmd_pfn, pmd_t, pmd_trans_huge, pmdval_t
 from pagerace.mm.mm_types import ptdescs
@@ -42,12 +42,13 @@ class walk_notes(Struct):
     was called all the same.
 
     ``agains``: how often the walk began an entry again; AGAINS_MAX is enough to know.
-    ``changes``: of an entry above the PTEs.  ``splits``: of huge pages, that the walk
-    asked for; ``needless``: with no callback for PTEs, or against the word of the other.
+    ``changes``: of entries above the PTEs.  ``needless``: it split a huge page with no
+    callback for PTEs, or against the word of the other.
 
-    ``unlocked``: a callback got a PTE without the lock of the table that is linked there.
+    ``leaf``: a callback got a PTE where no table is linked; ``unlocked``: without the lock of
+    that table.
     ``error``: what a callback ended the walk with.  ``late``: something was said after that.
-    ``ended``: the walk is over; ``wrong_error``: with another result.
+    ``ended``: the walk has come to its end; ``wrong_error``: or did not return ``error``.
     """
 
     reports: Array[u2] = array(lambda: Machine.pages)
@@ -59,8 +60,8 @@ class walk_notes(Struct):
     outside: bool
     agains: u2
     changes: u4
-    splits: u2
     needless: bool
+    leaf: bool
     unlocked: bool
     late: bool
     ended: bool
@@ -87,23 +88,27 @@ def handled(addr: ulong, next: ulong) -> None:
     if Notes.walk:
         with atomic():
             walked.own = True
+            trace("handled: pages {} to {}", addr, next - PAGE_SIZE)
             note_report(addr, next, Said.HUGE if next - addr > 1 else Said.PTE)
 
 
 def note_report(addr: ulong, next: ulong, what: Said) -> None:
     """Count what is final.  In an atomic step."""
-    walked.late |= walked.error != 0
+    if walked.error != 0:
+        walked.late = True
     for page in range(Machine.pages):
         if addr <= page and page < next:
             walked.reports[page] = min(walked.reports[page] + 1, MORE_THAN_ONCE)
             walked.said[page] = what
-            walked.outside |= page < asked.start or page >= asked.end
+            if page < asked.start or page >= asked.end:
+                walked.outside = True
 
 
 def note_walk_hole(addr: ulong, next: ulong) -> None:
     """The walk finds nothing from ``addr`` to ``next`` - 1, pte_hole or not."""
     if Notes.walk:
         with atomic():
+            trace("a hole: pages {} to {}", addr, next - PAGE_SIZE)
             note_report(addr, next, Said.HOLE)
 
 
@@ -111,7 +116,8 @@ def note_walk_call(pmd: pmd_t) -> None:
     """pmd_entry, or its like above, is called."""
     if Notes.walk:
         with atomic():
-            walked.late |= walked.error != 0
+            if walked.error != 0:
+                walked.late = True
             walked.own = False
             walked.huge = pmd_trans_huge(pmd.entry.value)
 
@@ -124,13 +130,19 @@ def note_walk_answer(addr: ulong, next: ulong, pmd: pmd_t, done: bool, err: s32)
     """
     if Notes.walk:
         with atomic():
-            if done and err == 0:
-                if not walked.own and (walked.huge or pmd_trans_huge(pmd.entry.value)):
+            if err != 0:
+                walked.error = err
+            elif done:
+                if walked.own:
+                    trace("CONTINUE")
+                elif walked.huge or pmd_trans_huge(pmd.entry.value):
+                    trace("handled as huge: pages {} to {}", addr, next - PAGE_SIZE)
                     note_report(addr, next, Said.HUGE)
+                else:
+                    trace("passed over: pages {} to {}", addr, next - PAGE_SIZE)
                 for page in range(Machine.pages):
                     if addr <= page and page < next:
                         walked.closed[page] = True
-            walked.error = err
             walked.own = False
             walked.huge = False
 
@@ -139,30 +151,35 @@ def note_walk_pte(addr: ulong, pmd: pmd_t) -> None:
     """pte_entry is called."""
     if Notes.walk:
         with atomic():
-            walked.late |= walked.error != 0
+            if walked.error != 0:
+                walked.late = True
             walked.own = False
-            walked.below |= walked.closed[addr]
+            if walked.closed[addr]:
+                walked.below = True
             value = pmd.entry.value
             if pmd_none(value) or pmd_trans_huge(value):
+                walked.leaf = True
+            elif not spin_is_locked(ptdescs[pmd_pfn(value)].ptl):
                 walked.unlocked = True
-            else:
-                walked.unlocked |= not spin_is_locked(ptdescs[pmd_pfn(value)].ptl)
 
 
 def note_walk_pte_done(addr: ulong, err: s32) -> None:
     """It has returned."""
     if Notes.walk:
         with atomic():
-            if not walked.own and err == 0:
+            if err != 0:
+                walked.error = err
+            elif not walked.own:
+                trace("handled as a PTE: page {}", addr)
                 note_report(addr, addr + PAGE_SIZE, Said.PTE)
             walked.own = False
-            walked.error = err
 
 
 def note_walk_again() -> None:
     """The walk begins an entry again."""
     if Notes.walk:
         with atomic():
+            trace("again")
             walked.agains = min(walked.agains + 1, AGAINS_MAX)
 
 
@@ -170,22 +187,24 @@ def note_walk_split(addr: ulong, pmd: pmd_t, wanted: bool) -> None:
     """The walk splits, if the entry is huge.  ``wanted``: a callback is there for PTEs."""
     if Notes.walk:
         with atomic():
-            if pmd_trans_huge(pmd.entry.value):
-                walked.splits = min(walked.splits + 1, MORE_THAN_ONCE)
-                walked.needless |= walked.closed[addr] or not wanted
+            if pmd_trans_huge(pmd.entry.value) and (walked.closed[addr] or not wanted):
+                walked.needless = True
 
 
 def note_set_pmd(value: pmdval_t) -> None:
     """Somebody is about to write an entry above the PTEs."""
-    if Notes.walk:
-        with atomic():
-            walked.changes += 1
-            walked.huge |= pmd_trans_huge(value)
+    if Notes.walk and pmd_trans_huge(value):
+        walked.huge = True
+    if Notes.changes:
+        walked.changes += 1
 
 
 def note_walk_end(err: s32) -> None:
     """The walk returns ``err``."""
     if Notes.walk:
         with atomic():
-            walked.ended = True
-            walked.wrong_error = err != walked.error
+            if err != walked.error:
+                walked.wrong_error = True
+            if err == 0:
+                trace("the walk is over")
+                walked.ended = True
