@@ -8,6 +8,7 @@ from __future__ import annotations
 from pagerace.lang import Array, Config, Struct, array, u32, u64
 from pagerace.machine.memory import Machine
 from pagerace.mm.mm_types import Reclaim, folio
+from pagerace.mm.page_flags import folio_get
 
 LRU_INACTIVE_FILE = 0
 LRU_ACTIVE_FILE = 1
@@ -100,6 +101,24 @@ def folio_add_lru(folio: folio) -> None:
     """folio_add_lru() of mm/swap.c, without the batch that each CPU gathers first."""
     if Reclaim.lists:
         lruvec_add_folio(folio)
+
+
+def folio_deactivate(folio: folio) -> None:
+    """folio_deactivate() and lru_deactivate() of mm/swap.c: to the inactive list."""
+    if folio.PG_lru and folio.PG_active:
+        lruvec_del_folio(folio)
+        folio.PG_active = False
+        folio.PG_referenced = False
+        lruvec_add_folio(folio)
+
+
+def folio_isolate_lru(folio: folio) -> bool:
+    """folio_isolate_lru() of mm/vmscan.c: off its list, with a reference; False: on none."""
+    if not folio.PG_lru:
+        return False
+    folio_get(folio)
+    lruvec_del_folio(folio)
+    return True
 
 
 def __page_cache_release(folio: folio) -> None:

@@ -19,6 +19,7 @@ from pagerace.mm.anon import is_zero_pte, vma_is_anonymous
 from pagerace.mm.errno import EAGAIN, EINVAL, ENOMEM
 from pagerace.mm.huge_anon import madvise_free_huge_pmd
 from pagerace.mm.huge_split import split_anonymous_folio
+from pagerace.mm.madvise_cold import madvise_cold, madvise_pageout
 from pagerace.mm.maple_tree import mas_find
 from pagerace.mm.memory import ZAP_FLAG_FORCE_FLUSH, details_of, zap_page_range_single
 from pagerace.mm.mm_types import (
@@ -34,6 +35,7 @@ from pagerace.mm.mm_types import (
     vm_flags_t,
 )
 from pagerace.mm.mman import (
+    MADV_COLD,
     MADV_DOFORK,
     MADV_DONTFORK,
     MADV_DONTNEED,
@@ -42,6 +44,7 @@ from pagerace.mm.mman import (
     MADV_KEEPONFORK,
     MADV_NOHUGEPAGE,
     MADV_NORMAL,
+    MADV_PAGEOUT,
     MADV_POPULATE_READ,
     MADV_POPULATE_WRITE,
     MADV_RANDOM,
@@ -94,7 +97,10 @@ from pagerace.mm.swap import folio_put
 from pagerace.mm.vma import vma_modify_flags
 
 # Sets of advice: what is done once, what faults pages in, what the VMA keeps.
-ADVICE_AT_ONCE = 1 << MADV_WILLNEED | 1 << MADV_DONTNEED | 1 << MADV_FREE
+ADVICE_AT_ONCE = (
+    1 << MADV_WILLNEED | 1 << MADV_DONTNEED | 1 << MADV_FREE
+    | 1 << MADV_COLD | 1 << MADV_PAGEOUT
+)  # fmt: skip
 ADVICE_TO_POPULATE = 1 << MADV_POPULATE_READ | 1 << MADV_POPULATE_WRITE
 ADVICE_KEPT = (
     1 << MADV_NORMAL | 1 << MADV_RANDOM | 1 << MADV_SEQUENTIAL
@@ -208,6 +214,10 @@ def madvise_vma_behavior(
             return -EINVAL
         madvise_free_single_vma(vma, start, end)
         return 0
+    if behavior == MADV_COLD:
+        return madvise_cold(vma, start, end)
+    if behavior == MADV_PAGEOUT:
+        return madvise_pageout(vma, start, end)
     if behavior == MADV_WIPEONFORK:
         if vma.vm_file is not None or vma.vm_flags & VM_SHARED != 0:
             return -EINVAL

@@ -14,6 +14,7 @@ from pagerace.mm.errno import ENOMEM
 from pagerace.mm.fork import dup_mm, mm_alloc, mmput
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.madvise import do_madvise
+from pagerace.mm.mincore import mincore
 from pagerace.mm.mm_types import address_space, mappings, mms, ptdescs
 from pagerace.mm.mmap import ksys_mmap_pgoff
 from pagerace.mm.mprotect import do_mprotect_pkey
@@ -106,6 +107,11 @@ def sys_mremap(
 def sys_madvise(process: u32, start: ulong, len: ulong, behavior: u32) -> s64:
     """madvise()."""
     return do_madvise(mms[process], start, len, behavior)
+
+
+def sys_mincore(process: u32, start: ulong, len: ulong) -> s64:
+    """mincore(): the number of pages; the answers are in ``mincore_all``."""
+    return mincore(mms[process], start, len)
 
 
 def sys_msync(process: u32, start: ulong, len: ulong, flags: u32) -> s64:

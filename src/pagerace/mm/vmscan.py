@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pagerace.lang import u32, u64
+from pagerace.lang import Struct, per_thread, u32, u64
 from pagerace.mm.filemap import __filemap_remove_folio
 from pagerace.mm.lruvec import (
     LRU_ACTIVE_FILE,
@@ -40,6 +40,35 @@ from pagerace.mm.workingset import workingset_activation, workingset_eviction
 PAGE_SHIFT = 12
 SWAP_CLUSTER_MAX = 32
 DEF_PRIORITY = 12
+
+
+class scan_control(Struct):
+    """struct scan_control: ``ignore_references``: it is of no interest who used a page."""
+
+    ignore_references: bool
+
+
+class folio_list(Struct):
+    """LIST_HEAD(folio_list): folios that somebody has isolated, by ``lru_next``."""
+
+    first: folio | None = None
+
+
+scan_controls = per_thread(scan_control)
+
+
+def reclaim_pages(isolated: folio_list) -> None:
+    """reclaim_pages(): what can be freed is, and the rest goes back to its list."""
+    if Reclaim.lists:
+        scan_controls.current.ignore_references = True
+        folio = isolated.first
+        while folio is not None:
+            following = folio.lru_next
+            if not shrink_folio_list(folio):
+                lruvec_add_folio(folio)  # folio_putback_lru()
+                folio_put(folio)
+            folio = following
+        scan_controls.current.ignore_references = False
 
 
 def shrink_inactive_list(mapping: address_space) -> None:
@@ -96,7 +125,9 @@ def make_freeable(folio: folio) -> bool:
     mapping = folio.mapping
     if mapping is None or mapping.shmem or folio_test_writeback(folio):
         return False
-    references = folio_check_references(folio)
+    references = folio_references.RECLAIM
+    if not scan_controls.current.ignore_references:
+        references = folio_check_references(folio)
     if references is folio_references.ACTIVATE:
         folio.PG_active = True
         contig_page_data.pgactivate += 1
@@ -111,6 +142,8 @@ def make_freeable(folio: folio) -> bool:
     if folio_test_dirty(folio):
         if references is folio_references.RECLAIM_CLEAN:
             return False
+        if scan_controls.current.ignore_references:
+            return False  # no kswapd: only that writes pages of files
         if not pageout(folio):
             return False
     return True
