@@ -35,13 +35,14 @@ def walk_pte_range(pmd: pmd_t, addr: ulong, end: ulong, ops: mm_walk_ops, walk: 
         err = walk_pte_range_inner(pmd, addr, end, ops, walk, map)
         pte_unmap(map)
         return err
-    if pte_offset_map_lock(walk.mm, pmd, addr, map) is None:
-        walk.action = ACTION_AGAIN
-        return 0
-    err = walk_pte_range_inner(pmd, addr, end, ops, walk, map)
-    if not Pagewalk.unlock_before:
-        pte_unmap_unlock(map)
-    return err
+    else:
+        if pte_offset_map_lock(walk.mm, pmd, addr, map) is None:
+            walk.action = ACTION_AGAIN
+            return 0
+        err = walk_pte_range_inner(pmd, addr, end, ops, walk, map)
+        if not Pagewalk.unlock_before:
+            pte_unmap_unlock(map)
+        return err
 
 
 def walk_pte_range_inner(
@@ -78,9 +79,9 @@ def walk_pte(pmd: pmd_t, pte: pte_slot, addr: ulong, ops: mm_walk_ops, walk: mm_
         if err == 0:
             set_pte(pte, walk.new_pte)
         return err
-    err: s32 = 0
     if ops.pte_entry is not None:
         note_walk_pte(addr, pmd)
         err = ops.pte_entry(pte, addr, addr + PAGE_SIZE, walk)
         note_walk_pte_done(addr, err)
-    return err
+        return err
+    return 0

@@ -155,16 +155,17 @@ def walk_pmd(pmd: pmd_t, addr: ulong, next: ulong, ops: mm_walk_ops, walk: mm_wa
     if no_entry(pmd, walk):
         if ops.install_pte is None:
             return hole(addr, next, real_depth(3), ops, walk)
-        if __pte_alloc(walk.mm, pmd):
-            return stop(walk, -ENOMEM)
+        else:
+            if __pte_alloc(walk.mm, pmd):
+                return stop(walk, -ENOMEM)
     reset_action(walk)
     if ops.pmd_entry is not None:
         answer = call_pmd_entry(pmd, addr, next, ops, walk)
         if answer is not Next.DOWN:
             return answer
-    if ops.pte_entry is None and ops.install_pte is None:
-        return Next.BEHIND
-    return walk_below_pmd(pmd, addr, next, ops, walk)
+    if ops.pte_entry is not None or ops.install_pte is not None:
+        return walk_below_pmd(pmd, addr, next, ops, walk)
+    return Next.BEHIND
 
 
 def no_entry(entry: pmd_t, walk: mm_walk) -> bool:
@@ -237,6 +238,14 @@ def walk_pud_range(
     """walk_pud_range(), as walk_pmd_range()."""
     if Machine.levels < 3 and ops.pud_entry is None:
         return walk_pmd_range(table, addr, end, ops, walk)
+    else:
+        return walk_puds(table, addr, end, ops, walk)
+
+
+def walk_puds(
+    table: upper_table, addr: ulong, end: ulong, ops: mm_walk_ops, walk: mm_walk
+) -> Next:
+    """Its loop, where there are PUD entries."""
     while True:
         next = addr_end(min(3, Machine.levels), addr, end)
         entry = table.entry[index_at(min(3, Machine.levels), addr)]
@@ -258,15 +267,23 @@ def walk_pud(
     if Machine.levels >= 3 and no_entry(pud, walk):
         if ops.install_pte is None:
             return hole(addr, next, real_depth(2), ops, walk)
-        if alloc_below(walk.mm, pud, 2):
-            return stop(walk, -ENOMEM)
+        else:
+            if alloc_below(walk.mm, pud, 2):
+                return stop(walk, -ENOMEM)
     reset_action(walk)
     if ops.pud_entry is not None:
         answer = call_pud_entry(pud, addr, next, ops, walk)
         if answer is not Next.DOWN:
             return answer
-    if ops.pmd_entry is None and ops.pte_entry is None and ops.install_pte is None:
-        return Next.BEHIND
+    if ops.pmd_entry is not None or ops.pte_entry is not None or ops.install_pte is not None:
+        return walk_below_pud(pud, table, addr, next, ops, walk)
+    return Next.BEHIND
+
+
+def walk_below_pud(
+    pud: pud_t, table: upper_table, addr: ulong, next: ulong, ops: mm_walk_ops, walk: mm_walk
+) -> Next:
+    """The rest of the round: split what is huge, and go down."""
     vma = walk.vma
     if vma is not None:
         split_huge_pud(vma, pud, addr)
@@ -274,9 +291,8 @@ def walk_pud(
             return Next.AGAIN
     elif pud_leaf(pmdp_get(pud)) or not pmd_present(pmdp_get(pud)):
         return Next.BEHIND
-    if Machine.levels < 3:
-        return walk_pmd_range(table, addr, next, ops, walk)
-    return walk_pmd_range(pud_pgtable(pmdp_get(pud)), addr, next, ops, walk)
+    below = table if Machine.levels < 3 else pud_pgtable(pmdp_get(pud))
+    return walk_pmd_range(below, addr, next, ops, walk)
 
 
 def call_pud_entry(
@@ -308,6 +324,14 @@ def walk_p4d_range(
     """walk_p4d_range().  p4d_entry and pgd_entry have no say in where the walk goes."""
     if Machine.levels < 4 and ops.p4d_entry is None:
         return walk_pud_range(table, addr, end, ops, walk)
+    else:
+        return walk_p4ds(table, addr, end, ops, walk)
+
+
+def walk_p4ds(
+    table: upper_table, addr: ulong, end: ulong, ops: mm_walk_ops, walk: mm_walk
+) -> Next:
+    """Its loop, where there are P4D entries."""
     while True:
         next = addr_end(min(4, Machine.levels), addr, end)
         p4d = table.entry[index_at(min(4, Machine.levels), addr)]
@@ -335,6 +359,14 @@ def walk_pgd_range(addr: ulong, end: ulong, ops: mm_walk_ops, walk: mm_walk) -> 
         return hole(addr, end, 0, ops, walk)
     if Machine.levels < 5 and ops.pgd_entry is None:
         return walk_p4d_range(table, addr, end, ops, walk)
+    else:
+        return walk_pgds(table, addr, end, ops, walk)
+
+
+def walk_pgds(
+    table: upper_table, addr: ulong, end: ulong, ops: mm_walk_ops, walk: mm_walk
+) -> Next:
+    """Its loop, where there are PGD entries."""
     while True:
         next = addr_end(Machine.levels, addr, end)
         pgd = table.entry[index_at(Machine.levels, addr)]
@@ -361,9 +393,10 @@ def missing_table(
     """An entry above the PUD's is none: a hole, or DOWN if there is a table by now."""
     if ops.install_pte is None:
         return hole(addr, next, real_depth(4 - level), ops, walk)
-    if alloc_below(walk.mm, entry, level):
-        return stop(walk, -ENOMEM)
-    return Next.DOWN
+    else:
+        if alloc_below(walk.mm, entry, level):
+            return stop(walk, -ENOMEM)
+        return Next.DOWN
 
 
 def goes_below_p4d(ops: mm_walk_ops) -> bool:
