@@ -14,9 +14,12 @@ from pagerace import search
 from pagerace.compiler.diagnostic import CompileError, Diagnostic
 from pagerace.compiler.program import compile_protocol
 from pagerace.compiler.running import Running
-from pagerace.compiler.whole import symbol_of
+from pagerace.compiler.whole import compile_whole, symbol_of
 from pagerace.lang import Constants, protocol, thread, u8
 from pagerace.lang.protocol import Protocol
+from pagerace.lang.structures import bound
+from pagerace.mm import syscalls
+from pagerace.oracle.engine import CONFIG
 from tests import reference
 
 from . import template_samples as samples
@@ -75,6 +78,15 @@ def test_what_nobody_calls_is_not_there() -> None:
 def test_an_object_in_a_table_has_its_own_name() -> None:
     program = compile_protocol(protocol(threads=[thread(samples.through, samples.STOP)]))
     assert "other.value" in [name for family in program.families for name in family.names]
+
+
+def test_walks_of_mm_leave_nothing_for_whom_nobody_is_there() -> None:
+    """Who has no install_pte has no code that could allocate a table."""
+    with bound(*CONFIG):
+        codes = compile_whole([syscalls.sys_mincore, syscalls.sys_madvise]).codes
+    walked = [name for name in codes if ".walk_pmd$" in name]
+    assert len(walked) == 2
+    assert not any("alloc_below" in name for name in codes)
 
 
 # -- what is refused ------------------------------------------------------------

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pagerace.compiler.whole import compile_whole
-from pagerace.lang.structures import bound
 from pagerace.machine.memory import ulong
 from pagerace.mm import syscalls
 from pagerace.mm.errno import EINVAL, ENOMEM
@@ -15,7 +13,6 @@ from pagerace.mm.mman import MAP_FIXED, MAP_PRIVATE, MAP_SHARED, VM_HUGETLB
 from pagerace.mm.mmap import vma_lookup
 from pagerace.mm.pagewalk_ops import WALKERS
 from pagerace.mm.sched import tasks
-from pagerace.oracle.engine import CONFIG
 from tests.mm.processes import RW, load, machine, mmap, store
 from tests.mm.walkers import HUGE, make_huge, sizes
 
@@ -78,12 +75,3 @@ def test_hugetlb() -> None:
         assert vma is not None
         vma.vm_flags |= VM_HUGETLB
         assert mincore(0, 8) == [1, 1, 1, 1, 0, 0, 0, 0]
-
-
-def test_all_of_it_is_compiled_at_full_size() -> None:
-    """Each callback that is not there leaves nothing that could call it."""
-    with bound(*CONFIG):
-        codes = compile_whole([syscalls.sys_mincore, syscalls.sys_madvise]).codes
-    walked = [name for name in codes if ".walk_pmd$" in name]
-    assert len(walked) == 2
-    assert not any("alloc_below" in name for name in codes)

@@ -19,8 +19,9 @@ from pagerace.machine.tables import pmd_pfn, pmd_t, pmd_trans_huge, pmdp_get
 from pagerace.mm.anon import PageAnon, is_zero_pte
 from pagerace.mm.errno import EINVAL
 from pagerace.mm.huge_memory import pmd_trans_huge_lock, split_huge_pmd
+from pagerace.mm.huge_zero import is_huge_zero_pmd
 from pagerace.mm.lruvec import folio_deactivate, folio_isolate_lru
-from pagerace.mm.mm_types import Reclaim, folio, pfn_to_page, vm_area_struct
+from pagerace.mm.mm_types import Reclaim, folio, page_folio, pfn_to_page, vm_area_struct
 from pagerace.mm.mman import VM_HUGETLB, VM_LOCKED, VM_PFNMAP
 from pagerace.mm.mmu_gather import (
     gathers,
@@ -29,7 +30,6 @@ from pagerace.mm.mmu_gather import (
     tlb_gather_mmu,
     tlb_remove_tlb_entry,
 )
-from pagerace.mm.page_flags import folio_mapcount
 from pagerace.mm.pagewalk import walk_page_range_vma
 from pagerace.mm.pagewalk_ops import PGWALK_RDLOCK, mm_walk, mm_walk_ops
 from pagerace.mm.pgtable import (
@@ -44,6 +44,7 @@ from pagerace.mm.pgtable_generic import (
     pte_unmap_unlock,
 )
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR
+from pagerace.mm.rmap_large import folio_maybe_mapped_shared
 from pagerace.mm.sched import cond_resched
 from pagerace.mm.spinlock import spin_unlock
 from pagerace.mm.vmscan import folio_list, reclaim_pages
@@ -102,12 +103,12 @@ def madvise_cold_or_pageout_pte_range(
         pte = mapped_pte(map, addr)
         ptent = ptep_get(pte)
         if pte_present(ptent) and not is_zero_pte(ptent):
-            page = pfn_to_page(pte_pfn(ptent))
-            if folio_test_lru(page) and folio_mapcount(page) == 1:
+            folio = page_folio(pfn_to_page(pte_pfn(ptent)))
+            if folio_test_lru(folio) and not folio_maybe_mapped_shared(folio):
                 if not private.pageout and pte_young(ptent):
                     ptep_test_and_clear_young(vma, addr, pte)
                     tlb_remove_tlb_entry(private.tlb, addr)
-                make_cold(page, private)
+                make_cold(folio, private)
         addr += PAGE_SIZE
     pte_unmap_unlock(map)
     if private.pageout:
@@ -124,14 +125,14 @@ def cold_or_pageout_huge_pmd(
     if ptl is None:
         return
     entry = pmdp_get(pmd)
-    page = pfn_to_page(pmd_pfn(entry))
-    if folio_mapcount(page) == 1:
+    folio = page_folio(pfn_to_page(pmd_pfn(entry)))
+    if not is_huge_zero_pmd(entry) and not folio_maybe_mapped_shared(folio):
         if not private.pageout and pte_young(entry):
             entry = pmdp_huge_get_and_clear(vma.vm_mm, addr, pmd)
             set_pmd_at(vma.vm_mm, addr, pmd, pte_mkold(entry))
             tlb_remove_tlb_entry(private.tlb, addr)
             tlb_remove_tlb_entry(private.tlb, addr + HPAGE_PMD_NR() - PAGE_SIZE)
-        make_cold(page, private)
+        make_cold(folio, private)
     spin_unlock(ptl)
     if private.pageout:
         reclaim_pages(private.isolated)
