@@ -102,18 +102,18 @@ def reproduce(protocol: Protocol, schedule: str, *, claim: str = "") -> Executio
     return _complete(execution, protocol, claim)
 
 
-def latency(
-    protocol: Protocol, thread: int, *, schedules: int = 1000, claim: str = ""
-) -> Latency:
-    """How many steps a thread takes, alone and beside the others.
+def latencies(
+    protocol: Protocol, threads: Sequence[str], *, schedules: int = 1000, claim: str = ""
+) -> list[Latency]:
+    """How many steps each of these threads takes, alone and beside the others.
 
-    ``thread`` counts ``protocol.threads``; ``schedules`` are drawn at random, and are the same
-    each time.  Raises CompileError.
+    ``threads`` are names; ``schedules`` are drawn at random, and are the same each time.
+    Raises CompileError.
     """
-    from pagerace.search.latency import latency as measured
+    from pagerace.search.latency import latencies as measured
 
     program = _compile(protocol, claim or address_of(protocol))
-    return measured(program, thread, schedules=schedules)
+    return measured(program, threads, schedules=schedules)
 
 
 def points_of(protocols: Sequence[Protocol]) -> dict[str, dict[int, list[str]]]:

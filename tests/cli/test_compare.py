@@ -119,9 +119,11 @@ def test_json_has_all_of_it(here: CommandLine) -> None:
     assert [claim["address"] for claim in fixed["claims"]] == [
         "claims.py::v6_14", "claims.py::v6_14_again"
     ]  # fmt: skip
-    assert fixed["latency"]["thread"] == "locked_fault"
-    assert fixed["latency"]["worst"] > fixed["latency"]["alone"] == 4
-    assert first["latency"]["worst"] == first["latency"]["alone"] == 2
+    assert list(fixed["latency"]) == ["fault"]
+    waits, none = fixed["latency"]["fault"], first["latency"]["fault"]
+    assert waits["thread"] == "locked_fault"
+    assert waits["worst"] > waits["alone"] == 4
+    assert none["worst"] == none["alone"] == 2
 
 
 def test_markdown(here: CommandLine) -> None:

@@ -7,8 +7,11 @@ import pytest
 from pagerace.machine.tables import page_tables
 from pagerace.mm import syscalls, table_walk
 from pagerace.mm.lockdep import LockClass
-from pagerace.mm.mm_types import mms, table_lock
+from pagerace.mm.mm_types import mms, pmd_ptdesc, table_lock
 from pagerace.mm.mman import MADV_DONTNEED, MREMAP_FIXED, MREMAP_MAYMOVE
+from pagerace.mm.pgtable import mm_find_pmd
+from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map, pte_unmap
+from pagerace.mm.rcupdate import Rcu
 from pagerace.mm.red_blue import (
     atomic_dec_unless_positive,
     atomic_inc_unless_negative,
@@ -28,8 +31,10 @@ FREEING = [
     name
     for name, (walk, *_) in VARIANTS.items()
     if isinstance(walk, table_walk.TableWalk)
-    and walk.reclaim in (table_walk.Reclaim.EMPTIED, table_walk.Reclaim.AT_ONCE)
+    and walk.reclaim
+    in (table_walk.Reclaim.EMPTIED, table_walk.Reclaim.AT_ONCE, table_walk.Reclaim.LAST_PTE)
 ]
+WAITS = Rcu()  # for a grace period, where there is no agent that ends one
 
 
 def tables() -> int:
@@ -43,7 +48,7 @@ def test_each_variant_says_what_it_is_and_how_it_walks() -> None:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_each_variant_serves_a_process(name: str) -> None:
-    with machine(*with_window(name, 4096)):
+    with machine(*with_window(name, 4096), WAITS):
         mmap(0, 4)
         store(0, 0)
         store(0, 3)
@@ -58,7 +63,7 @@ def test_each_variant_serves_a_process(name: str) -> None:
 
 @pytest.mark.parametrize("name", FREEING)
 def test_an_empty_table_goes_and_comes_back(name: str) -> None:
-    with machine(*with_window(name, 4096)):
+    with machine(*with_window(name, 4096), WAITS):
         mmap(0, 4)
         store(0, 0)
         assert tables() == 1
@@ -73,7 +78,7 @@ def test_an_empty_table_goes_and_comes_back(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["v5.11", "v6.1", "v6.5"])
 def test_an_empty_table_stays(name: str) -> None:
-    with machine(*with_window(name, 4096)):
+    with machine(*with_window(name, 4096), WAITS):
         mmap(0, 4)
         store(0, 0)
         assert syscalls.sys_madvise(0, 0, 4, MADV_DONTNEED) == 0
@@ -122,3 +127,20 @@ def test_without_a_proposal_there_is_no_lock() -> None:
     with fresh_machine():
         assert not table_walk.tables_are_locked()
         assert len(mms[0].table_locks) == 0
+
+
+def test_each_entry_and_each_walker_has_a_reference() -> None:
+    with machine(*with_window("qi-zheng-v3", 4096), WAITS):
+        mmap(0, 4)
+        store(0, 0)
+        store(0, 3)
+        pmd = mm_find_pmd(mms[0], 0)
+        assert pmd is not None
+        count = pmd_ptdesc(pmd).pte_refcount
+        assert count.counter == 2
+        map = pte_maps.current
+        assert pte_offset_map(mms[0], pmd, 0, map) is not None
+        assert count.counter == 3
+        pte_unmap(map)
+        count.counter = 0
+        assert pte_offset_map(mms[0], pmd, 0, map) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -28,7 +29,11 @@ BASE = Variant(
     claims=[Claim("t2_variants::v5_11", "holds", states=1204)],
     costs=costs(2, 1, 30), table_bytes_peak=152 << 10, table_bytes_mean=112 << 10,
     table_bytes_end=152 << 10,
-    latency=Latency("t2_variants::v5_11", "fault", 20, 21, 40, 1000),
+    latencies={
+        "fault": Latency("t2_variants::v5_11", "fault", 20, 21, 21, 40, 1000),
+        "walk": Latency("t2_variants::v5_11", "rmap_walk", 5, 6, 6, 9, 1000),
+        "unmap": Latency("t2_variants::v5_11", "unmap", 50, 60, 60, 90, 1000),
+    },
 )  # fmt: skip
 FIRST = Variant(
     "v6.14-first", "a zap frees what it believes to be empty", "6375e95f381e",
@@ -44,7 +49,11 @@ COUNTED = Variant(
     "qi-zheng-v3", "a reference for each walker and entry", "",
     claims=[Claim("t2_variants::qi_zheng_v3", "inconclusive", reason="--states-max")],
     costs=costs(4, 3, 60), table_bytes_peak=152 << 10, table_bytes_mean=50 << 10,
-    latency=Latency("t2_variants::qi_zheng_v3", "fault", 24, 42, 100, 1000, 2),
+    latencies={
+        "fault": Latency("t2_variants::qi_zheng_v3", "fault", 24, 40, 42, 100, 1000, 2),
+        "walk": Latency("t2_variants::qi_zheng_v3", "rmap_walk", 6, 9, 9, 12, 1000),
+        "unmap": Latency("t2_variants::qi_zheng_v3", "unmap", 50, 90, 120, 300, 1000),
+    },
 )  # fmt: skip
 RWSEM = Variant("pmd-rwsem", costs=costs(3, 1, 60))
 
@@ -69,14 +78,16 @@ def test_json() -> None:
     document = json.loads(report.to_json(ALL))
     assert document["schema"] == report.SCHEMA
     base, first, counted, rwsem = document["variants"]
-    assert base["factors"] == {"walk": 1, "fault": 1, "unmap": 1, "latency": 1}
+    assert set(base["factors"]["operations"].values()) == {1}
+    assert base["factors"]["ticks"] == {"fault": 0, "walk": 0, "unmap": 0}
     assert base["shortest_race"] is None
     assert first["shortest_race"]["address"] == "t2_variants::v6_14_first_race"
     assert [v["verdict"] for v in document["variants"]] == ["safe", "unsafe", "open", "none"]
-    assert counted["factors"]["latency"] == 2
-    assert counted["factors"]["walk"] == 2
-    assert rwsem["factors"]["unmap"] == 61 / 31
-    assert rwsem["latency"] is None and rwsem["factors"]["latency"] is None
+    assert counted["factors"]["ticks"] == {"fault": 60, "walk": 3, "unmap": 210}
+    assert counted["factors"]["favours_walking_by"] == 207
+    assert counted["factors"]["operations"]["walk"] == 2
+    assert rwsem["factors"]["operations"]["unmap"] == 61 / 31
+    assert rwsem["latency"] == {} and set(rwsem["factors"]["ticks"].values()) == {None}
     assert base["operations"]["rmap"]["locks"] == {"page_table_lock": 10}
 
 
@@ -91,13 +102,17 @@ def test_a_walk_is_of_one_page() -> None:
 def test_who_favours_whom_is_computed() -> None:
     lines = report.favours(ALL)
     assert lines[0].startswith("against v5.11")
-    assert lines[1].split() == ["walk", "fault", "unmap", "contended"]
-    said = {line.split()[0]: line for line in lines[2:]}
-    # A walk costs as much as before; a fault and an unmap cost more.
-    assert said["pmd-rwsem"].endswith("favours walking, penalizes mutation")
-    # A walk costs twice as much, an unmap less than that.
-    assert said["qi-zheng-v3"].endswith("  penalizes walking")
-    assert said["qi-zheng-v3"].replace(" %", "").split()[1:5] == ["+100", "+65", "+97", "+100"]
+    said = {line.split()[0]: line.replace(" %", "").split() for line in lines[2:]}
+    counted = ["+65", "+100", "+97", "+60", "+3", "+210", "favours", "walking", "by", "207"]
+    assert said["qi-zheng-v3"][1:] == counted
+    assert said["pmd-rwsem"][1:] == ["+32", "same", "+97", "-", "-", "-"]
+    other = dataclasses.replace(ALL, variants=[COUNTED, BASE])
+    assert report.favours(other)[2].endswith("favours mutation by 207")
+    assert "favours" not in report.text(dataclasses.replace(ALL, variants=[BASE, BASE]))
+
+
+def test_a_lock_of_tables_is_counted_once() -> None:
+    assert Cost(1, 4, {"table_lock": 2, "page_table_lock": 1}).total == 5
 
 
 def test_one_variant_is_set_against_nothing() -> None:

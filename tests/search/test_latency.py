@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from pagerace.compiler.ir import Program
 from pagerace.compiler.program import compile_protocol
 from pagerace.lang import protocol, thread
-from pagerace.search.latency import latency
+from pagerace.search.latency import Latency, latencies
 from tests.search import samples
+
+
+def latency(program: Program, thread: int, **settings: Any) -> Latency:
+    name = program.processes[thread].name
+    return latencies(program, [name], **settings)[0]
 
 
 def test_alone_it_takes_as_many_ticks_as_it_has_steps() -> None:

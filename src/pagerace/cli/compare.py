@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 CLAIMS = {"T2": "t2_variants"}
 SCHEDULES = 1000
 VARIANTS_MAX = 32
-MEASURED = "fault"  # in the name of the thread whose latency is measured
+# What a thread does, by what its name has in it.
+ROLES = {
+    "fault": ("fault",), "walk": ("walk", "rmap", "gup"), "unmap": ("unmap", "dontneed", "zap"),
+}  # fmt: skip
 
 
 def add_arguments(parser: Parser) -> None:
@@ -182,7 +185,7 @@ def _compare(
         title, source = compared.title(name)
         summaries = [check_target(t, options, terminal) for t in targets.get(name, [])]
         told(f"latencies of {name}")
-        latency = _latency(targets.get(name, []), options.schedules)
+        latencies = _latencies(targets.get(name, []), options.schedules)
         found = costs[name]
         rows.append(report.Variant(
             name=name, title=title, source=source,
@@ -194,7 +197,7 @@ def _compare(
             table_bytes_peak=found.table_bytes_peak,
             table_bytes_mean=found.table_bytes_mean,
             table_bytes_end=found.table_bytes_end,
-            latency=latency,
+            latencies=latencies,
         ))  # fmt: skip
     seconds = time.monotonic() - start
     return report.Comparison(
@@ -244,21 +247,32 @@ def _warnings(machines: Compared) -> list[str]:
     return words
 
 
-def _latency(targets: Sequence[Target], schedules: int) -> report.Latency | None:
-    """Of the first claim that has a thread that takes a fault."""
-    from pagerace.api import latency
+def _latencies(
+    targets: Sequence[Target], schedules: int
+) -> dict[str, report.Latency]:
+    """Of who faults, walks and unmaps, each in the first claim that has such a thread."""
+    from pagerace.api import latencies
 
+    found: dict[str, report.Latency] = {}
     for target in targets:
-        for number, thread in enumerate(target.protocol.threads):
-            if thread.agent or MEASURED not in thread.name:
-                continue
-            found = latency(target.protocol, number, schedules=schedules)
-            alone, contended = found.alone, found.contended
-            return report.Latency(
-                target.address, found.thread, alone.median, contended.median,
-                contended.worst, schedules, contended.failed,
+        names = [thread.name for thread in target.protocol.threads if not thread.agent]
+        roles = {role: _named(names, parts) for role, parts in ROLES.items()}
+        roles = {role: name for role, name in roles.items() if name and role not in found}
+        if not roles:
+            continue
+        measured = latencies(target.protocol, list(roles.values()), schedules=schedules)
+        for role, one in zip(roles, measured, strict=True):
+            found[role] = report.Latency(
+                target.address, one.thread, one.alone.median, one.contended.median,
+                round(one.contended.mean, 2), one.contended.worst, schedules,
+                one.contended.failed,
             )  # fmt: skip
-    return None
+    return found
+
+
+def _named(names: Sequence[str], parts: Sequence[str]) -> str:
+    """The first name that has one of these parts in it; "" if none has."""
+    return next((name for part in parts for name in names if part in name), "")
 
 
 def claim_of(summary: Summary) -> report.Claim:

@@ -38,7 +38,12 @@ from pagerace.mm.mm_types import (
 from pagerace.mm.page_alloc import alloc_page
 from pagerace.mm.page_flags import mapcount_inc
 from pagerace.mm.pgalloc import pte_alloc
-from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
+from pagerace.mm.pgtable_generic import (
+    pte_added,
+    pte_maps,
+    pte_offset_map_lock,
+    pte_unmap_unlock,
+)
 from pagerace.mm.swap import put_page
 
 
@@ -96,6 +101,7 @@ def do_anonymous_page(vmf: vm_fault) -> vm_fault_t:
     if pte_none(ptep_get(vmf.pte)):
         if page is not None:
             page_add_new_anon_rmap(page, vmf.vma, vmf.address)
+        pte_added(map)
         set_pte(vmf.pte, entry)
         pte_unmap_unlock(map)
         if Counting.on:

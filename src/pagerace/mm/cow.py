@@ -40,7 +40,12 @@ from pagerace.mm.page_alloc import alloc_page
 from pagerace.mm.page_flags import folio_ref_count, folio_test_large
 from pagerace.mm.pagemap import folio_trylock, folio_unlock
 from pagerace.mm.pgtable import ptep_clear_flush, ptep_set_access_flags
-from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
+from pagerace.mm.pgtable_generic import (
+    pte_added,
+    pte_maps,
+    pte_offset_map_lock,
+    pte_unmap_unlock,
+)
 from pagerace.mm.rmap import page_remove_rmap
 from pagerace.mm.rmap_large import wp_can_reuse_large_anon_folio
 from pagerace.mm.set_pte import find_ptl
@@ -69,6 +74,7 @@ def map_cow_page(vmf: vm_fault) -> None:
     copy = vmf.cow_page
     if copy is not None:
         page_add_new_anon_rmap(copy, vmf.vma, vmf.address)
+        pte_added(pte_maps.current)
         set_pte(vmf.pte, mk_anon_pte(copy))
 
 

@@ -47,6 +47,7 @@ from pagerace.mm.pgalloc import pgd_alloc, pgd_free, pmd_alloc_at, pte_alloc
 from pagerace.mm.pgtable import find_pte_table, ptep_set_wrprotect
 from pagerace.mm.pgtable_generic import (
     mapped_pte,
+    pte_added,
     pte_map,
     pte_maps,
     pte_offset_map_lock,
@@ -56,11 +57,12 @@ from pagerace.mm.pgtable_generic import (
     second_pte_maps,
 )
 from pagerace.mm.pgtable_levels import init_table_locks, pmd_addr_end
+from pagerace.mm.pte_refcount import put_new_table
 from pagerace.mm.rmap_large import folio_add_rmap_pte
 from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.spinlock import spin_lock_init, spin_lock_nested, spin_unlock_nested
 from pagerace.mm.swap import get_page
-from pagerace.mm.table_walk import tables_are_locked
+from pagerace.mm.table_walk import table_entries_are_counted, tables_are_locked
 from pagerace.mm.tlb import flush_tlb_mm_range
 from pagerace.mm.vma import get_file, vm_area_dup, vma_link_file
 
@@ -172,7 +174,9 @@ def copy_page_range(dst_vma: vm_area_struct | None, src_vma: vm_area_struct) -> 
         error: s64 = 0
         if pmd is not None:
             error = copy_pmd_entry(dst_vma, src_vma, pmd, addr, next)
-        if tables_are_locked() and error == -EAGAIN:
+            if table_entries_are_counted() and dst_vma is not None:
+                put_new_table(dst_vma.vm_mm, addr)
+        if (tables_are_locked() or table_entries_are_counted()) and error == -EAGAIN:
             continue
         if error != 0:
             return error
@@ -223,7 +227,7 @@ def copy_pte_range(
         src.nowait = True  # a PTL is held
         if pte_offset_map_rw_nolock(src_vma.vm_mm, src_pmd, start, src) is None:
             pte_unmap_unlock(dst)
-            return -EAGAIN if tables_are_locked() else 0
+            return -EAGAIN if tables_are_locked() or table_entries_are_counted() else 0
         spin_lock_nested(src.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
     for addr in range(start, end, PAGE_SIZE):
         pte = mapped_pte(src, addr)
@@ -231,8 +235,9 @@ def copy_pte_range(
             copy_present_pte(dst_vma, src_vma, addr, dst, pte)
     if Vma.flags:
         spin_unlock_nested(src.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
-        pte_unmap(src)
     pte_unmap_unlock(dst)
+    if Vma.flags:
+        pte_unmap(src)
     return 0
 
 
@@ -260,6 +265,7 @@ def copy_present_pte(
             pte = pte_wrprotect(pte)
         if src_vma.vm_flags & VM_SHARED != 0:
             pte = pte_mkclean(pte)
+        pte_added(dst)
         set_pte(mapped_pte(dst, addr), pte_mkold(pte))
     elif pte_write(ptep_get(src_pte)):
         ptep_set_wrprotect(src_vma.vm_mm, addr, src_pte)

@@ -88,6 +88,7 @@ from pagerace.mm.pgtable_generic import (
     pte_maps,
     pte_offset_map_lock,
     pte_offset_map_rw_nolock,
+    pte_removed,
     pte_unmap,
     pte_unmap_unlock,
 )
@@ -98,6 +99,7 @@ from pagerace.mm.pt_reclaim import (
     forbid_direct_reclaim,
     reclaim_directly,
 )
+from pagerace.mm.pte_refcount import put_new_table
 from pagerace.mm.rmap import page_remove_rmap
 from pagerace.mm.sched import cond_resched, need_resched
 from pagerace.mm.set_pte import find_ptl, is_write, pmd_trans_unstable, pte_unmap_unlock_of
@@ -105,7 +107,7 @@ from pagerace.mm.spinlock import spin_lock, spin_unlock
 from pagerace.mm.swap import get_page, put_page
 from pagerace.mm.swapops import Swap, is_pte_marker, migration_entry_wait
 from pagerace.mm.table_reclaim import reclaim_emptied_table
-from pagerace.mm.table_walk import tables_vanish
+from pagerace.mm.table_walk import table_entries_are_counted, tables_vanish
 
 ZAP_FLAG_FORCE_FLUSH = 1
 
@@ -215,6 +217,7 @@ def zap_pte_range(
                 break
             page = vm_normal_page(vma, addr, ptent)
             ptent = ptep_get_and_clear_full(mm, addr, pte, tlb.fullmm)
+            pte_removed(map)
             tlb_remove_tlb_entry(tlb, addr)
             tlb_note_table(tlb, pmd)
             note_cleared(addr)
@@ -279,7 +282,10 @@ def handle_mm_fault(vmf: vm_fault) -> vm_fault_t:
         ret = huge_pmd_fault(vmf)
         if ret & VM_FAULT_FALLBACK == 0:
             return ret
-    return handle_pte_fault(vmf)
+    ret = handle_pte_fault(vmf)
+    if table_entries_are_counted():
+        put_new_table(vmf.vma.vm_mm, vmf.address)
+    return ret
 
 
 def huge_pmd_fault(vmf: vm_fault) -> vm_fault_t:

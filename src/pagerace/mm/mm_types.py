@@ -283,11 +283,13 @@ anon_vma_chain_cachep: Pool[anon_vma_chain_t] = pool(
 class ptdesc(Struct):
     """struct ptdesc: what the kernel keeps of a table of PTEs; split PTLs.
 
+    ``pte_refcount``: of a proposal, see mm/pte_refcount.py.
     ``tlb_gen`` and ``tlb_gen_completed``: flushes that the table needed, and those of them
     that are done (a proposal: see mm/mm_inline.py).  ``pt_list``: the next that is deposited.
     """
 
     ptl: spinlock_t
+    pte_refcount: atomic_t
     tlb_gen: u2
     tlb_gen_completed: u2
     pt_list: page_table | None = None

@@ -31,18 +31,21 @@ from pagerace.mm.pgalloc import pmd_alloc_at, pmd_clear_table, pmd_populate, pte
 from pagerace.mm.pgtable import find_pte_table, mm_find_pmd, pmd_lock, ptep_get_and_clear
 from pagerace.mm.pgtable_generic import (
     mapped_pte,
+    pte_added,
     pte_map,
     pte_maps,
     pte_offset_map_lock,
     pte_offset_map_rw_nolock,
+    pte_removed,
     pte_unmap,
     pte_unmap_unlock,
     second_pte_maps,
 )
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR, pmd_addr_end
 from pagerace.mm.pgtable_lockless import pmdp_get_lockless
+from pagerace.mm.pte_refcount import put_new_table
 from pagerace.mm.spinlock import spin_lock_nested, spin_unlock, spin_unlock_nested
-from pagerace.mm.table_walk import tables_vanish
+from pagerace.mm.table_walk import table_entries_are_counted, tables_vanish
 from pagerace.mm.tlb import flush_freed_tables, flush_tlb_mm_range
 from pagerace.mm.vma import i_mmap_lock_write, i_mmap_unlock_write
 
@@ -169,6 +172,8 @@ def move_all_page_tables(
                 if need_rmap_locks:
                     take_rmap_locks(vma)
                 moved = move_ptes(mm, old_pmd, old, old + extent, new_pmd, new)
+                if table_entries_are_counted():
+                    put_new_table(mm, new)
                 if moved is Moved.FLUSH:
                     flush_tlb_mm_range(mm, old, old + extent)
                 if need_rmap_locks:
@@ -286,16 +291,18 @@ def move_ptes(
             if pte_present(pte) and (Mremap.flush is MoveFlush.PRESENT or pte_dirty(pte)):
                 force_flush = True
             need_flush = True
+            pte_added(new)
             set_pte(mapped_pte(new, new_addr), pte)
+            pte_removed(old)
         old_addr += PAGE_SIZE
         new_addr += PAGE_SIZE
     if Mremap.flush is MoveFlush.PRESENT and force_flush:
         flush_tlb_mm_range(mm, start, old_end)
     unlock_second(old, new)
-    pte_unmap(new)
     if Mremap.flush is MoveFlush.DIRTY and force_flush:
         flush_tlb_mm_range(mm, start, old_end)
     pte_unmap_unlock(old)
+    pte_unmap(new)
     return Moved.FLUSH if need_flush and not force_flush else Moved.DONE
 
 
@@ -311,8 +318,8 @@ def lock_second(
         spin_lock_nested(new.ptl, LockClass.PAGE_TABLE_LOCK_NESTED)
     if tables_vanish() and not pmd_same(new.pmdval, pmdp_get_lockless(new_pmd)):
         unlock_second(old, new)
-        pte_unmap(new)
         pte_unmap_unlock(old)
+        pte_unmap(new)
         return False
     return True
 

@@ -8,7 +8,7 @@ makes those that there are, and they stay: entries above the PTEs are constants.
 
 from __future__ import annotations
 
-from pagerace.lang import Pool, atomic, pool, wait_until
+from pagerace.lang import Pool, Ref, Struct, atomic, per_thread, pool, wait_until
 from pagerace.machine.counters import Counting, counters
 from pagerace.machine.entry import Colours, pte_t
 from pagerace.machine.memory import Machine, ulong
@@ -33,7 +33,7 @@ from pagerace.machine.tables import (
     upper_table_count,
     upper_tables,
 )
-from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc
+from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc, atomic_set
 from pagerace.mm.mm_types import mm_struct, pmd_t, ptdescs
 from pagerace.mm.notes import note_install
 from pagerace.mm.pgtable import pmd_lock
@@ -41,6 +41,7 @@ from pagerace.mm.pgtable_levels import p4d_offset, pgd_offset, pmd_offset, pud_o
 from pagerace.mm.rcupdate import Rcu, __call_rcu, rcu_head, synchronize_rcu
 from pagerace.mm.sched import might_sleep
 from pagerace.mm.spinlock import spin_lock, spin_unlock
+from pagerace.mm.table_walk import table_entries_are_counted
 from pagerace.mm.tlb import flush_freed_tables, flush_tlb_mm_range
 from pagerace.mm.walk_notes import note_set_pmd
 
@@ -156,6 +157,16 @@ def pmd_populate(mm: mm_struct, pmd: pmd_t, table: page_table) -> None:
         set_pmd(pmd, value)
 
 
+class new_table(Struct):
+    """The table to which a thread has the first reference: mm/pte_refcount.py."""
+
+    table: page_table | None = None
+    pmd: Ref[pmd_t]
+
+
+new_tables = per_thread(new_table)
+
+
 def pmd_install(mm: mm_struct, pmd: pmd_t, table: page_table) -> bool:
     """pmd_install(): False if somebody else was faster; then the table is the caller's."""
     ptl = pmd_lock(mm, pmd)
@@ -163,6 +174,10 @@ def pmd_install(mm: mm_struct, pmd: pmd_t, table: page_table) -> bool:
     if installed:
         note_install()
         mm_inc_nr_ptes(mm)
+        if table_entries_are_counted():
+            atomic_set(ptdescs[page_tables.index(table)].pte_refcount, 1)
+            new_tables.current.table = table
+            new_tables.current.pmd = pmd
         pmd_populate(mm, pmd, table)
     spin_unlock(ptl)
     return installed

@@ -10,26 +10,30 @@ goes on with the next address, or starts again.  ``TableWalk.protection`` says w
 from __future__ import annotations
 
 from pagerace.lang import Ref, Struct, per_thread
-from pagerace.machine.memory import ulong
+from pagerace.machine.memory import count_t, ulong
 from pagerace.machine.pgtable import page_table, pte_offset_kernel, pte_slot
 from pagerace.machine.tables import (
+    page_tables,
     pmd_none,
     pmd_page_vaddr,
     pmd_same,
     pmd_trans_huge,
     pmdp_get,
     pmdval_t,
+    table_entry,
 )
 from pagerace.mm.mm_types import mm_struct, pmd_t, ptdescs
 from pagerace.mm.notes import note_round
 from pagerace.mm.pgtable import pte_lockptr
 from pagerace.mm.pgtable_lockless import pmdp_get_lockless
+from pagerace.mm.pte_refcount import pte_get, pte_put_many, pte_try_get
 from pagerace.mm.rcupdate import rcu_read_lock, rcu_read_unlock
 from pagerace.mm.spinlock import spin_lock, spin_unlock, spinlock_t
 from pagerace.mm.table_lock import table_read_lock, table_read_unlock
 from pagerace.mm.table_walk import (
     Protection,
     TableWalk,
+    table_entries_are_counted,
     tables_are_locked,
     tables_vanish,
 )
@@ -41,7 +45,8 @@ class pte_map(Struct):
     ``ptl``: ``*ptlp``.  ``pmdval``: ``*pmdvalp``, the PMD entry by which the table was found.
     ``table``: the table that is mapped: in C, pointers to its entries are counted up.
     ``nowait``: a lock of the tables is tried for, as the caller must not sleep.
-    ``reading``: it is held.  ``mm``, ``pmd``, ``address``: what was asked for.
+    ``reading``: it is held.  ``removed``: entries that have become none.  ``mm``, ``pmd``,
+    ``address``: what was asked for.
     """
 
     mm: Ref[mm_struct]
@@ -49,6 +54,7 @@ class pte_map(Struct):
     address: ulong
     nowait: bool
     reading: bool
+    removed: count_t
     ptl: Ref[spinlock_t]
     pmdval: pmdval_t
     table: Ref[page_table]
@@ -92,6 +98,8 @@ def pte_offset_map(
     if not tables_vanish():
         map.table = pmd_page_vaddr(pmdp_get(pmd))
         return pte_offset_kernel(map.table, address)
+    elif table_entries_are_counted():
+        return map_counted_table(mm, pmd, address, map)
     elif not tables_are_locked():
         return ___pte_offset_map(mm, pmd, address, map)
     else:
@@ -118,6 +126,34 @@ def map_locked_table(
     map.pmdval = entry
     map.table = pmd_page_vaddr(entry)
     return pte_offset_kernel(map.table, address)
+
+
+def map_counted_table(
+    mm: mm_struct, pmd: pmd_t, address: ulong, map: pte_map
+) -> pte_slot | None:
+    """A proposal: who has a reference to the table keeps it linked until pte_unmap()."""
+    table = pte_try_get(pmd)
+    if table is None:
+        return None
+    map.mm = mm
+    map.pmd = pmd
+    map.address = address
+    map.removed = 0
+    map.pmdval = table_entry(page_tables.index(table))
+    map.table = table
+    return pte_offset_kernel(table, address)
+
+
+def pte_added(map: pte_map) -> None:
+    """An entry that was none is about to be set; PTL held."""
+    if table_entries_are_counted():
+        pte_get(map.table)
+
+
+def pte_removed(map: pte_map) -> None:
+    """An entry has become none; its reference is dropped with that of the walker."""
+    if table_entries_are_counted():
+        map.removed += 1
 
 
 def pte_offset_map_ro_nolock(
@@ -156,7 +192,7 @@ def pte_offset_map_lock(
         pte = pte_offset_map(mm, pmd, address, map)
         spin_lock(map.ptl)
         return pte
-    elif not tables_are_locked():
+    elif not tables_are_locked() and not table_entries_are_counted():
         return __pte_offset_map_lock(mm, pmd, address, map)
     else:
         pte = pte_offset_map_rw_nolock(mm, pmd, address, map)
@@ -193,6 +229,8 @@ def pte_unmap(map: pte_map) -> None:
         if map.reading:
             table_read_unlock(map.mm, map.address, map.nowait)
             map.reading = False
+    elif table_entries_are_counted():
+        pte_put_many(map.mm, map.pmd, map.address, map.table, map.removed + 1)
     elif tables_vanish():
         rcu_read_unlock()
 

@@ -34,6 +34,7 @@ from pagerace.mm.page_vma_mapped import (
     walks,
 )
 from pagerace.mm.pgtable import ptep_clear_flush, ptep_clear_flush_young
+from pagerace.mm.pgtable_generic import pte_removed, rmap_pte_maps
 from pagerace.mm.rmap_large import folio_add_rmap_pte, folio_remove_rmap_pte
 from pagerace.mm.rwsem import down_read, up_read
 from pagerace.mm.swap import folio_put
@@ -202,6 +203,7 @@ def try_to_unmap_one(folio: folio, vma: vm_area_struct) -> None:
     DEFINE_FOLIO_VMA_WALK(pvmw, folio, vma, 0)
     while page_vma_mapped_walk(pvmw):
         pteval = ptep_clear_flush(vma, pvmw.address, pvmw.pte)
+        pte_removed(rmap_pte_maps.current)
         if pte_dirty(pteval):
             folio.PG_dirty = True  # folio_mark_dirty(), which needs page-writeback.c
         page_remove_rmap(folio, vma)

@@ -43,7 +43,12 @@ from pagerace.mm.mm_types import (
 )
 from pagerace.mm.page_flags import folio_test_pmd_mappable
 from pagerace.mm.pgtable import pmd_lock, pte_lockptr, set_pmd_at
-from pagerace.mm.pgtable_generic import pte_maps, pte_offset_map_lock, pte_unmap_unlock
+from pagerace.mm.pgtable_generic import (
+    pte_added,
+    pte_maps,
+    pte_offset_map_lock,
+    pte_unmap_unlock,
+)
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR
 from pagerace.mm.rmap import page_add_file_rmap
 from pagerace.mm.rmap_large import folio_add_rmap_pmd
@@ -120,6 +125,7 @@ def do_set_pte(vmf: vm_fault, page: folio, addr: ulong) -> None:
         if linear_page_index(vmf.vma, addr) != vmf.pgoff:  # vmf->address may move
             entry = note_prefaulted(entry)
     page_add_file_rmap(page, vmf.vma)
+    pte_added(pte_maps.current)
     set_pte(vmf.pte, entry)
 
 
@@ -140,6 +146,7 @@ def set_pte_range(vmf: vm_fault, page: folio, nr: ulong, addr: ulong) -> None:
         if Counting.on and addr + i != vmf.address:
             entry = note_prefaulted(entry)
         page_add_file_rmap(page, vmf.vma)
+        pte_added(pte_maps.current)
         set_pte(pte_offset_kernel(vmf.table, addr + i), entry)
 
 

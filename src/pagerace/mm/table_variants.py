@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pagerace.lang import Config
 from pagerace.mm import fault_around, gup, mmu_gather, table_walk
+from pagerace.mm.rcupdate import Rcu
 
 _V5_11 = (fault_around.V5_10, gup.V6_0, mmu_gather.V6_0)
 _V6_1 = (fault_around.V5_12, gup.V6_1, mmu_gather.V6_0)
@@ -27,6 +28,7 @@ VARIANTS: dict[str, tuple[Config, ...]] = {
 
 for _name, _walk in {
     "naive": table_walk.NAIVE,
+    "qi-zheng-v3": table_walk.QI_ZHENG_V3,
     "mm-rwsem": table_walk.MM_RWSEM,
     "pmd-rwsem": table_walk.PMD_RWSEM,
     "pmd-rwsem-hashed": table_walk.PMD_RWSEM_HASHED,
@@ -35,6 +37,8 @@ for _name, _walk in {
     "atomic-unless": table_walk.ATOMIC_UNLESS,
 }.items():
     VARIANTS[_name] = (_walk, *_PROPOSED)
+# What is freed by the last reference is freed by RCU: rcu_core() of mm/rcu_callbacks.py.
+VARIANTS["qi-zheng-v3"] += (Rcu(callbacks=True),)
 
 # What a variant is, and where it comes from: for headings, and for those who ask.
 TITLES: dict[str, tuple[str, str]] = {
@@ -44,6 +48,7 @@ TITLES: dict[str, tuple[str, str]] = {
     "v6.14-first": ("a zap frees what it believes to be empty", "6375e95f381e"),
     "v6.14": ("a zap frees what it has looked at again", "v6.14, fixed"),
     "naive": ("a zap frees an empty table at once", "no kernel"),
+    "qi-zheng-v3": ("a reference for each PTE, and walker", "Qi Zheng, v3, 10 Nov 2021"),
     "mm-rwsem": ("a lock of the mm for its tables", "Jason Gunthorpe, 10 Nov 2021"),
     "pmd-rwsem": ("a lock of each PMD entry", "Jason Gunthorpe, 10 Nov 2021"),
     "pmd-rwsem-hashed": ("a lock of PMD entries of one hash", "Jason Gunthorpe, 10 Nov 2021"),

@@ -85,6 +85,8 @@ V6_14_FIRST = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.IN_ZAP_F
 V6_14 = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.IN_ZAP)
 
 NAIVE = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.AT_ONCE)
+# Qi Zheng, v3 of 10 November 2021
+QI_ZHENG_V3 = TableWalk(protection=Protection.PTE_REFCOUNT, reclaim=Reclaim.LAST_PTE)
 # Jason Gunthorpe, 10 November 2021: a semaphore split out of mmap_lock, or one in the PMD.
 MM_RWSEM = TableWalk(protection=Protection.MM_RWSEM, reclaim=Reclaim.EMPTIED, locks=1)
 PMD_RWSEM = TableWalk(protection=Protection.PMD_RWSEM, reclaim=Reclaim.EMPTIED, locks=512)
@@ -100,6 +102,11 @@ def tables_vanish() -> bool:
     if TableWalk.protection is Protection.CLASSIC:
         return False
     return TableWalk.protection is not Protection.SCAN
+
+
+def table_entries_are_counted() -> bool:
+    """Has a table a reference for each entry that is not none, and for each walker?"""
+    return TableWalk.protection is Protection.PTE_REFCOUNT
 
 
 def table_lock_count() -> int:

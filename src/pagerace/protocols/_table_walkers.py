@@ -55,6 +55,7 @@ from pagerace.mm.pgtable_generic import (
     pte_unmap_unlock,
 )
 from pagerace.mm.pgtable_levels import init_page_table_locks, load_new_mm_cr3
+from pagerace.mm.pte_refcount import count_entries_of
 from pagerace.mm.rcu_callbacks import rcu_barrier
 from pagerace.mm.rmap import folio_mkclean, page_add_file_rmap
 from pagerace.mm.rwsem import init_rwsem
@@ -124,6 +125,8 @@ def setup() -> None:
                 add_to_page_cache(page, index)
             if index < Tables.mapped_pages:
                 set_pte(pmd_page_vaddr(pmd_of()).pte[index], map_page(page, index))
+    if pmd is not None and Tables.table:
+        count_entries_of(pmd)
 
 
 def add_to_page_cache(page: folio, index: ulong) -> None:

@@ -17,6 +17,9 @@ from pagerace.report.words import duration, plural
 SCHEMA: Final = "pagerace-compare/1"
 WIDTH: Final = 96
 
+# Classes of the locks that were proposed for tables.
+TABLE_LOCKS: Final = ("table_lock", "table_lock_nested")
+
 SAFE, UNSAFE, OPEN, NONE = "safe", "unsafe", "open", ""
 
 # Operations that a fault, a walk and an unmap stand for, by their names in the counts.
@@ -40,8 +43,10 @@ class Cost:
 
     @property
     def total(self) -> int:
-        """Atomics and acquisitions, each of which is at least one locked instruction."""
-        return self.atomics + self.acquisitions
+        """Atomics and acquisitions; what a lock of tables does is among the atomics already."""
+        return self.atomics + sum(
+            taken for name, taken in self.locks.items() if name not in TABLE_LOCKS
+        )
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Latency:
-    """Of the thread of a claim that takes a fault, in ticks; ``schedules`` were tried."""
+    """Of one thread of a claim, in ticks; ``schedules`` were tried."""
 
     claim: str
     thread: str
     alone: float
     median: float
+    mean: float
     worst: int
     schedules: int
     failed: int = 0
@@ -72,7 +78,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Variant:
-    """One row.  Bytes are of page tables of all levels."""
+    """One row.  Bytes are of page tables of all levels; ``latencies`` are by ``KINDS``."""
 
     name: str
     title: str = ""
@@ -82,7 +88,12 @@ class Variant:
     table_bytes_peak: int = 0
     table_bytes_mean: int = 0
     table_bytes_end: int = 0
-    latency: Latency | None = None
+    latencies: Mapping[str, Latency] = field(default_factory=dict[str, Latency])
+
+    @property
+    def latency(self) -> Latency | None:
+        """Of a fault."""
+        return self.latencies.get("fault")
 
     @property
     def verdict(self) -> str:
@@ -122,33 +133,44 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Change:
-    """How much more a variant costs than the first: factors, None where there is none."""
+    """How much dearer than with another variant each kind is; None: not known.
 
-    walk: float | None
-    fault: float | None
-    unmap: float | None
-    latency: float | None
+    ``operations``: atomics and locks, as a factor.  ``ticks``: how much later the thread is
+    done where it is unlucky, in ticks: that is where a lock shows that somebody else holds.
+    """
+
+    operations: Mapping[str, float | None]
+    ticks: Mapping[str, int | None]
 
     @property
-    def mutation(self) -> float | None:
-        """Of what changes tables: a fault that fills an entry and an unmap that clears many."""
-        known = [factor for factor in (self.fault, self.unmap) if factor is not None]
-        return max(known, default=None)
+    def known(self) -> bool:
+        """Is there anything to tell?"""
+        return any(v is not None for v in (*self.operations.values(), *self.ticks.values()))
+
+    @property
+    def favour(self) -> int | None:
+        """By how many ticks more an unmap may be delayed than a walk; None: not known.
+
+        A walk only looks, an unmap changes tables, and a fault does both.
+        """
+        walk, mutation = self.ticks["walk"], self.ticks["unmap"]
+        return mutation - walk if walk is not None and mutation is not None else None
 
 
 def change(variant: Variant, base: Variant) -> Change:
     """A variant against another one."""
 
-    def factor(now: float | None, before: float | None) -> float | None:
+    def factor(kind: str) -> float | None:
+        now, before = variant.per(kind, _total), base.per(kind, _total)
         return now / before if now is not None and before else None
 
-    def of(kind: str) -> float | None:
-        return factor(variant.per(kind, _total), base.per(kind, _total))
+    def later(kind: str) -> int | None:
+        now, before = variant.latencies.get(kind), base.latencies.get(kind)
+        if now is None or before is None or not now.worst or not before.worst:
+            return None
+        return now.worst - before.worst
 
-    latency = None
-    if variant.latency is not None and base.latency is not None:
-        latency = factor(variant.latency.median, base.latency.median)
-    return Change(of("walk"), of("fault"), of("unmap"), latency)
+    return Change({kind: factor(kind) for kind in KINDS}, {kind: later(kind) for kind in KINDS})
 
 
 def _total(cost: Cost) -> int:
@@ -273,20 +295,24 @@ def favours(comparison: Comparison) -> list[str]:
     """By how much each variant favours walking and penalizes mutation."""
     base = comparison.variants[0]
     rows = [(variant, change(variant, base)) for variant in comparison.variants[1:]]
-    rows = [(v, c) for v, c in rows if any(f is not None for f in vars(c).values())]
+    rows = [(variant, found) for variant, found in rows if found.known]
     if not rows:
         return []
     width = max(len(variant.name) for variant, _ in rows) + 2
-    lines = [f"against {base.name}: atomics and locks of an operation, ticks of a fault"]
-    lines.append(" " * (width + 2) + "".join(head.rjust(10) for head in FACTORS))
+    group = FACTOR * len(KINDS)
+    lines = [
+        f"against {base.name}".ljust(width + 2)
+        + "atomics and locks".rjust(group) + "ticks at worst".rjust(group + 2),
+        " " * (width + 2) + "  ".join("".join(k.rjust(FACTOR) for k in KINDS) for _ in "12"),
+    ]  # fmt: skip
     for variant, found in rows:
-        factors = (found.walk, found.fault, found.unmap, found.latency)
-        shown = "".join(_percent(factor).rjust(10) for factor in factors)
-        lines.append(f"  {variant.name:<{width}}{shown}  {_judged(found)}".rstrip())
+        shown = "".join(_percent(factor).rjust(FACTOR) for factor in found.operations.values())
+        shown += "  " + "".join(_more(ticks).rjust(FACTOR) for ticks in found.ticks.values())
+        lines.append(f"  {variant.name:<{width}}{shown}  {_favour(found.favour)}".rstrip())
     return lines
 
 
-FACTORS: Final = ("walk", "fault", "unmap", "contended")
+FACTOR: Final = 9  # columns
 
 
 def _percent(factor: float | None) -> str:
@@ -297,14 +323,18 @@ def _percent(factor: float | None) -> str:
     return f"{rounded:+,} %" if rounded else "same"
 
 
-def _judged(found: Change) -> str:
-    """Which side the change is on, where it is on one."""
-    walk, mutation = found.walk, found.mutation
-    if walk is None or mutation is None or round(100 * abs(walk - mutation)) == 0:
+def _more(ticks: int | None) -> str:
+    """``+15``."""
+    if ticks is None:
+        return "-"
+    return f"{ticks:+,}" if ticks else "same"
+
+
+def _favour(ticks: int | None) -> str:
+    """Whom a variant favours, and by how much."""
+    if not ticks:
         return ""
-    if mutation > walk:
-        return "favours walking, penalizes mutation"
-    return "penalizes walking"
+    return f"favours {'walking' if ticks > 0 else 'mutation'} by {abs(ticks)}"
 
 
 def _details(variant: Variant) -> list[str]:
@@ -331,8 +361,13 @@ def _meaning(comparison: Comparison) -> str:
         "walk: of one page, by who neither faults nor unmaps it"
         + (f", after every {comparison.every} faults." if comparison.every else "."),
         "tables: bytes of all levels, until the program exits.",
-        "ticks: steps of a fault, and of what it waits for, in schedules drawn at random.",
+        "ticks: steps of a thread, and of what it waits for, in schedules drawn at random.",
     ]
+    if any(" favours " in line for line in favours(comparison)):
+        words.append(
+            "favours walking: it penalizes mutation, for who unmaps has so many ticks more to "
+            "lose than who walks."
+        )
     return _filled(" ".join(words))
 
 
@@ -371,7 +406,7 @@ def to_json(comparison: Comparison) -> str:
 
 
 def _document(variant: Variant, base: Variant) -> dict[str, Any]:
-    shortest = variant.shortest
+    shortest, found = variant.shortest, change(variant, base)
     return {
         "name": variant.name,
         "title": variant.title,
@@ -385,8 +420,8 @@ def _document(variant: Variant, base: Variant) -> dict[str, Any]:
         "table_bytes_peak": variant.table_bytes_peak,
         "table_bytes_mean": variant.table_bytes_mean,
         "table_bytes_end": variant.table_bytes_end,
-        "latency": asdict(variant.latency) if variant.latency else None,
-        "factors": asdict(change(variant, base)),
+        "latency": {kind: asdict(one) for kind, one in variant.latencies.items()},
+        "factors": asdict(found) | {"favours_walking_by": found.favour},
     }
 
 

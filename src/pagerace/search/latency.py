@@ -3,9 +3,10 @@
 Kernel Python, as the loops of the search.  Time is counted in *ticks*.  In a tick each
 process that may run takes one step, in an order that is drawn anew; who has to wait has waited
 for a tick.  So a thread that is alone takes as many ticks as it has steps, and one that meets
-others as many more as it waits.  Other threads begin 0 to ``DELAY_MAX`` ticks sooner or later
-than this one, and do nothing in one tick of four: CPUs are never as fast as each other.
-Agents are hardware, and take part in every tick.
+others as many more as it waits.  A thread that is measured begins at any moment while the
+others are at work: 0 to ``LONGEST`` ticks late, as many as the longest of them takes alone, and
+they in the first half of that.  They do nothing in one tick of four: CPUs are never as fast as
+each other.  Agents are hardware, and take part in every tick.
 
 A schedule is a function of the seed: no figure depends on the machine that draws it.
 """
@@ -16,7 +17,7 @@ import sys
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Any, Final
 
 from pagerace.compiler import interpreter, ir
@@ -36,7 +37,7 @@ MEASURED: Final = 1  # the process whose ticks are counted
 TAKES_PART: Final = 2  # a bit for each process that runs at all
 AGENTS: Final = 3  # a bit for each that runs in every tick
 SEED: Final = 4
-DELAY_MAX: Final = 5
+LONGEST: Final = 5
 TICKS_MAX: Final = 6
 CONTROL_WORDS: Final = 8
 
@@ -48,6 +49,7 @@ BLOCKED: Final = 1
 OK: Final = 0
 
 SCHEDULES: Final = 1000
+FEW: Final = 9  # that tell how long a thread takes alone
 TICKS: Final = 20_000
 
 
@@ -91,8 +93,8 @@ def measure(
     for number in range(processes):
         begins[number] = 0
         if (control[AGENTS] >> number) & 1 == 0:
-            begins[number] = drawn(control) % (control[DELAY_MAX] + 1)
-    begins[measured] = control[DELAY_MAX] // 2
+            begins[number] = drawn(control) % (control[LONGEST] // 2 + 1)
+    begins[measured] = drawn(control) % (control[LONGEST] + 1)
     tick: u64 = 0
     while tick < control[TICKS_MAX]:
         first: u64 = drawn(control) % processes
@@ -128,6 +130,10 @@ class Ticks:
         return median(self.found) if self.found else 0
 
     @property
+    def mean(self) -> float:
+        return fmean(self.found) if self.found else 0
+
+    @property
     def worst(self) -> int:
         return max(self.found, default=0)
 
@@ -141,53 +147,61 @@ class Latency:
     contended: Ticks
 
 
-def latency(
-    program: Program, process: int, *, schedules: int = SCHEDULES, native: bool = True
-) -> Latency:
-    """Measure a thread of a program.  Raises NativeUnavailable."""
+def latencies(
+    program: Program, threads: Sequence[str], *, schedules: int = SCHEDULES, native: bool = True
+) -> list[Latency]:
+    """Measure threads of a program, by their names.  Raises NativeUnavailable."""
     layout = Layout.of(program)
     run = _native(program, layout) if native else _interpreted(program, layout)
-    initial = layout.pack(interpreter.initial(program))
-    agents = sum(1 << p.index for p in program.processes if p.agent)
-    everybody = (1 << len(program.processes)) - 1
-    areas = _Areas(layout.words, program, native=native)
+    areas = _Areas(program, layout, native=native)
     try:
-        def ticks(takes_part: int, delay: int) -> Ticks:
-            found = [
-                areas.run(run, initial, process, takes_part, agents, delay, seed)
-                for seed in range(1, schedules + 1)
-            ]
-            good = [n for n in found if n != NOTHING]
-            return Ticks(good, len(found) - len(good))
-
-        alone = ticks(agents | 1 << process, 0)
-        contended = ticks(everybody, 2 * int(alone.median))
+        return [areas.measured(run, name, schedules) for name in threads]
     finally:
         areas.close()
-    return Latency(program.processes[process].name, alone, contended)
 
 
 class _Areas:
     """The memory of a run."""
 
-    def __init__(self, words: int, program: Program, *, native: bool) -> None:
-        self.processes = len(program.processes)
-        self.state = Area(words, "Q", native=native)
-        self.spare = Area(words, "Q", native=native)
+    def __init__(self, program: Program, layout: Layout, *, native: bool) -> None:
+        self.initial = layout.pack(interpreter.initial(program))
+        self.program, self.processes = program, len(program.processes)
+        self.agents = sum(1 << p.index for p in program.processes if p.agent)
+        self.state = Area(layout.words, "Q", native=native)
+        self.spare = Area(layout.words, "Q", native=native)
         self.context = Area(context_bytes(program) // 8, "Q", native=native)
         self.control = Area(CONTROL_WORDS, "Q", native=native)
         self.begins = Area(self.processes, "Q", native=native)
 
+    def measured(self, run: Callable[..., int], name: str, schedules: int) -> Latency:
+        """One thread."""
+        threads = [p for p in self.program.processes if not p.agent]
+        process = next(p.index for p in threads if p.name == name)
+
+        def ticks(process: int, takes_part: int, longest: int, schedules: int) -> Ticks:
+            found = [
+                self.run(run, process, takes_part, longest, seed)
+                for seed in range(1, schedules + 1)
+            ]
+            good = [n for n in found if n != NOTHING]
+            return Ticks(good, len(found) - len(good))
+
+        longest = max(
+            int(ticks(p.index, self.agents | 1 << p.index, 0, FEW).median) for p in threads
+        )
+        alone = ticks(process, self.agents | 1 << process, 0, schedules)
+        everybody = (1 << self.processes) - 1
+        return Latency(name, alone, ticks(process, everybody, longest, schedules))
+
     def run(
-        self, run: Callable[..., int], initial: Sequence[int], process: int, takes_part: int,
-        agents: int, delay: int, seed: int,
-    ) -> int:  # fmt: skip
+        self, run: Callable[..., int], process: int, takes_part: int, longest: int, seed: int
+    ) -> int:
         """One schedule."""
-        for word, value in enumerate(initial):
+        for word, value in enumerate(self.initial):
             self.state.view[word] = value
         control = {
             PROCESSES: self.processes, MEASURED: process, TAKES_PART: takes_part,
-            AGENTS: agents, SEED: seed * 0x9E3779B97F4A7C15 % (1 << 64), DELAY_MAX: delay,
+            AGENTS: self.agents, SEED: seed * 0x9E3779B97F4A7C15 % (1 << 64), LONGEST: longest,
             TICKS_MAX: TICKS,
         }  # fmt: skip
         for word, value in control.items():
