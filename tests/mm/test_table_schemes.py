@@ -31,8 +31,7 @@ FREEING = [
     name
     for name, (walk, *_) in VARIANTS.items()
     if isinstance(walk, table_walk.TableWalk)
-    and walk.reclaim
-    in (table_walk.Reclaim.EMPTIED, table_walk.Reclaim.AT_ONCE, table_walk.Reclaim.LAST_PTE)
+    and walk.reclaim is not table_walk.Reclaim.NEVER
 ]
 WAITS = Rcu()  # for a grace period, where there is no agent that ends one
 

@@ -11,6 +11,7 @@ only khugepaged and walks of the reverse mapping take.
 from __future__ import annotations
 
 from pagerace.lang import atomic, u32
+from pagerace.mm.lockdep import LockClass
 from pagerace.mm.maple_tree import mas_next, mas_prev
 from pagerace.mm.mm_types import (
     anon_vma_cachep,
@@ -20,7 +21,13 @@ from pagerace.mm.mm_types import (
     vm_area_struct,
 )
 from pagerace.mm.mman import VM_ACCESS_FLAGS
-from pagerace.mm.rwsem import down_read, down_write, up_read, up_write
+from pagerace.mm.rwsem import down_read, down_write, init_rwsem, up_read, up_write
+
+
+def anon_vma_init() -> None:
+    """anon_vma_init() with anon_vma_ctor(): the lock of each that there is memory for."""
+    for anon_vma in anon_vma_cachep:
+        init_rwsem(anon_vma.rwsem, LockClass.ANON_VMA_RWSEM)
 
 
 def anon_vma_lock_write(anon_vma: anon_vma_t) -> None:

@@ -94,6 +94,7 @@ from pagerace.mm.populate import madvise_populate
 from pagerace.mm.pt_reclaim import reclaims_in_zap
 from pagerace.mm.rmap_large import folio_maybe_mapped_shared
 from pagerace.mm.swap import folio_put
+from pagerace.mm.table_scan import scan_empty_tables, scans_for_tables
 from pagerace.mm.vma import vma_modify_flags
 
 # Sets of advice: what is done once, what faults pages in, what the VMA keeps.
@@ -128,6 +129,8 @@ def madvise_dontneed(mm: mm_struct, start: ulong) -> None:
     if vma is not None:
         madvise_dontneed_single_vma(vma)
     mmap_read_unlock(mm)
+    if scans_for_tables():
+        scan_empty_tables(mm, start, start + 1)
 
 
 def madvise_dontneed_single_vma(vma: vm_area_struct) -> None:
@@ -162,6 +165,8 @@ def do_madvise(mm: mm_struct, start: ulong, len: ulong, behavior: u32) -> s64:
         mmap_write_unlock(mm)
     else:
         mmap_read_unlock(mm)
+    if behavior == MADV_DONTNEED and scans_for_tables():
+        scan_empty_tables(mm, start, end)
     return error
 
 

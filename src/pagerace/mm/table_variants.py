@@ -29,6 +29,7 @@ VARIANTS: dict[str, tuple[Config, ...]] = {
 for _name, _walk in {
     "naive": table_walk.NAIVE,
     "qi-zheng-v3": table_walk.QI_ZHENG_V3,
+    "scan": table_walk.SCAN,
     "mm-rwsem": table_walk.MM_RWSEM,
     "pmd-rwsem": table_walk.PMD_RWSEM,
     "pmd-rwsem-hashed": table_walk.PMD_RWSEM_HASHED,
@@ -49,6 +50,7 @@ TITLES: dict[str, tuple[str, str]] = {
     "v6.14": ("a zap frees what it has looked at again", "v6.14, fixed"),
     "naive": ("a zap frees an empty table at once", "no kernel"),
     "qi-zheng-v3": ("a reference for each PTE, and walker", "Qi Zheng, v3, 10 Nov 2021"),
+    "scan": ("somebody looks for empty tables", "David Hildenbrand, Nov 2021"),
     "mm-rwsem": ("a lock of the mm for its tables", "Jason Gunthorpe, 10 Nov 2021"),
     "pmd-rwsem": ("a lock of each PMD entry", "Jason Gunthorpe, 10 Nov 2021"),
     "pmd-rwsem-hashed": ("a lock of PMD entries of one hash", "Jason Gunthorpe, 10 Nov 2021"),

@@ -87,6 +87,8 @@ V6_14 = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.IN_ZAP)
 NAIVE = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.AT_ONCE)
 # Qi Zheng, v3 of 10 November 2021
 QI_ZHENG_V3 = TableWalk(protection=Protection.PTE_REFCOUNT, reclaim=Reclaim.LAST_PTE)
+# David Hildenbrand, November 2021
+SCAN = TableWalk(protection=Protection.SCAN, reclaim=Reclaim.SCANNED)
 # Jason Gunthorpe, 10 November 2021: a semaphore split out of mmap_lock, or one in the PMD.
 MM_RWSEM = TableWalk(protection=Protection.MM_RWSEM, reclaim=Reclaim.EMPTIED, locks=1)
 PMD_RWSEM = TableWalk(protection=Protection.PMD_RWSEM, reclaim=Reclaim.EMPTIED, locks=512)
