@@ -24,6 +24,7 @@ UNORDERED = (
     "t1_progress::v5_10_no_memory",
     "t4_torn_pmd::",
     "t4_paravirtual::irqs_off",
+    "t5_dirty::huge_v5_6",
     "t5_walk::whole_table",
 )
 

@@ -63,6 +63,7 @@ mapping = address_space()
 def setup() -> None:
     """All of it is one VMA; frame 0 is the zero page."""
     init_rwsem(mm.mmap_lock, LockClass.MMAP_LOCK)
+    init_rwsem(mapping.i_mmap_rwsem, LockClass.I_MMAP_RWSEM)
     init_page_table_locks(mm)
     mm.pgd = pgd_alloc(mm)
     for cpu in range(Machine.cpus):
@@ -91,7 +92,7 @@ def map_huge(address: ulong, page: folio | None) -> None:
     pmd = mm_find_pmd(mm, address)
     if page is not None and pmd is not None:
         mapcount_inc(page)
-        set_pmd(pmd, pfn_pmd(page_to_pfn(page), True))
+        set_pmd(pmd, pfn_pmd(page_to_pfn(page), False))
 
 
 def map_table(address: ulong) -> None:

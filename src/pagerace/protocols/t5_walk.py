@@ -88,7 +88,7 @@ huge_only = actions.replace(
     mutants={
         "split_for_nobody": mutant(
             force(walk_pmd, "answer is not Next.DOWN", False),
-            force(walk_pmd, "ops.pte_entry is None and ops.install_pte is None", False),
+            force(walk_pmd, "ops.pte_entry is not None or ops.install_pte is not None", True),
             force(walk_below_pmd, "ops.pte_entry is None and pmd_leaf(pmdp_get(pmd))", False),
             killed_by=no_needless_split,
         ),
