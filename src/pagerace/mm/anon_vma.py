@@ -24,12 +24,6 @@ from pagerace.mm.mman import VM_ACCESS_FLAGS
 from pagerace.mm.rwsem import down_read, down_write, init_rwsem, up_read, up_write
 
 
-def anon_vma_init() -> None:
-    """anon_vma_init() with anon_vma_ctor(): the lock of each that there is memory for."""
-    for anon_vma in anon_vma_cachep:
-        init_rwsem(anon_vma.rwsem, LockClass.ANON_VMA_RWSEM)
-
-
 def anon_vma_lock_write(anon_vma: anon_vma_t) -> None:
     """anon_vma_lock_write() of include/linux/rmap.h; the kernel's is of the root."""
     down_write(anon_vma.rwsem)
@@ -59,6 +53,7 @@ def anon_vma_alloc() -> anon_vma_t | None:
             new.num_children = 0
             new.num_active_vmas = 0
             new.first = None
+            init_rwsem(new.rwsem, LockClass.ANON_VMA_RWSEM)
     return new
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pagerace.lang import s32, s64, u32
 from pagerace.machine.memory import file_pages, frames, ulong, version_t
 from pagerace.mm.anon import Anon
-from pagerace.mm.anon_vma import anon_vma_init
 from pagerace.mm.brk import do_brk
 from pagerace.mm.errno import ENOMEM
 from pagerace.mm.fork import dup_mm, mm_alloc, mmput
@@ -36,7 +35,6 @@ def boot() -> None:
     assert frames.allocated(frames[Anon.zero_pfn]), "the zero page is not the first page"
     for table in ptdescs:
         spin_lock_init(table.ptl, LockClass.PAGE_TABLE_LOCK)
-    anon_vma_init()
 
 
 def sys_process_create() -> s64:
