@@ -12,7 +12,8 @@ from tests.docs.documents import UPDATE, _replace, comparable, execute, sessions
 from tests.tidy.sources import ROOT
 
 DOCUMENTS = [
-    "README.md", "docs/tutorial.md", "docs/kernel-python.md", "docs/fault-around.md"
+    "README.md", "docs/tutorial.md", "docs/kernel-python.md", "docs/fault-around.md",
+    "docs/pagewalk.md",
 ]  # fmt: skip
 
 
@@ -61,8 +62,9 @@ def test_times_and_kernels_compare_equal() -> None:
     assert comparable("2 passed in 1s") != comparable("3 passed in 1s")
 
 
-def test_claims_that_are_named_exist() -> None:
-    text = (ROOT / "docs" / "fault-around.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"t1_\w+::\w+(?:\[\w+\])?", text))
+@pytest.mark.parametrize("name", ["fault-around", "pagewalk"])
+def test_claims_that_are_named_exist(name: str) -> None:
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"t\d_\w+::\w+(?:\[\w+\])?", text))
     assert len(named) > 15
     assert {target.address for target in targets_of(sorted(named))} == named
