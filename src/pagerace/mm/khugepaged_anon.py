@@ -34,6 +34,7 @@ from pagerace.machine.tables import (
 from pagerace.mm.anon import PageAnon, is_zero_pte, page_add_new_anon_rmap, vma_is_anonymous
 from pagerace.mm.anon_vma import anon_vma_lock_write, anon_vma_unlock_write
 from pagerace.mm.cow import copy_user_highpage
+from pagerace.mm.huge_anon import map_anon_folio_pmd
 from pagerace.mm.khugepaged import (
     Khugepaged,
     find_pmd_or_thp_or_none,
@@ -41,9 +42,11 @@ from pagerace.mm.khugepaged import (
     invalidate_start,
 )
 from pagerace.mm.mm_types import (
+    Thp,
     folio,
     folio_page,
     mm_struct,
+    page_folio,
     page_to_pfn,
     pfn_to_page,
     pmd_t,
@@ -53,15 +56,15 @@ from pagerace.mm.mm_types import (
 from pagerace.mm.mmap import vma_lookup
 from pagerace.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from pagerace.mm.page_alloc import folio_alloc
-from pagerace.mm.page_flags import folio_mapcount, folio_ref_count
+from pagerace.mm.page_flags import folio_mapcount, folio_ref_count, folio_test_large
 from pagerace.mm.pagemap import folio_trylock, folio_unlock
-from pagerace.mm.pgalloc import (
-    mm_dec_nr_ptes,
-    pmd_populate,
-    pmdp_collapse_flush,
-    pte_free_defer,
+from pagerace.mm.pgalloc import pmd_populate, pmdp_collapse_flush
+from pagerace.mm.pgtable import (
+    pgtable_trans_huge_deposit,
+    pmd_lock,
+    ptep_get_and_clear,
+    set_pmd_at,
 )
-from pagerace.mm.pgtable import pmd_lock, ptep_get_and_clear, set_pmd_at
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR, HPAGE_PMD_ORDER
 from pagerace.mm.rmap import page_remove_rmap
 from pagerace.mm.spinlock import spin_lock, spin_unlock
@@ -113,9 +116,7 @@ def collapse_under_write_lock(mm: mm_struct, haddr: ulong, new: folio) -> bool:
     if not isolated:
         return False
     __collapse_huge_page_copy(vma, haddr, table, new)
-    install_huge_page(vma, haddr, pmd, new)
-    mm_dec_nr_ptes(mm)
-    pte_free_defer(mm, table)  # the kernel deposits it: see pgtable_trans_huge_deposit()
+    install_huge_page(vma, haddr, pmd, table, new)
     return True
 
 
@@ -131,13 +132,17 @@ def isolate(vma: vm_area_struct, haddr: ulong, table: page_table) -> bool:
 def __collapse_huge_page_isolate(
     vma: vm_area_struct, haddr: ulong, table: page_table
 ) -> bool:
-    """__collapse_huge_page_isolate(): lock each page that has no reference but of entries."""
+    """__collapse_huge_page_isolate(): lock each page that has no reference but of entries.
+
+    What belongs to a large folio already is left as it is, which the kernel would copy, too.
+    """
     for n in range(HPAGE_PMD_NR()):
         pte = ptep_get(pte_offset_kernel(table, haddr + n))
         if pte_none(pte) or is_zero_pte(pte):
             continue
         page = pfn_to_page(pte_pfn(pte))
-        if not pte_present(pte) or not PageAnon(page) or not folio_trylock(page):
+        usable = pte_present(pte) and PageAnon(page) and not folio_test_large(page_folio(page))
+        if not usable or not folio_trylock(page):
             release_pte_pages(haddr, table, ulong(n))
             return False
         if not is_refcount_suitable(page):
@@ -208,12 +213,18 @@ def clear_user_highpage(page: folio) -> None:
         frames[page_to_pfn(page)].content = 0
 
 
-def install_huge_page(vma: vm_area_struct, haddr: ulong, pmd: pmd_t, new: folio) -> None:
-    """The end of collapse_huge_page() where it can: mk_huge_pmd(), under the PML."""
-    entry = pmd_mkyoung(pfn_pmd(page_to_pfn(new), False))
-    entry = pmd_mkwrite(pmd_mkdirty(entry))
-    pml = pmd_lock(vma.vm_mm, pmd)
+def install_huge_page(
+    vma: vm_area_struct, haddr: ulong, pmd: pmd_t, table: page_table, new: folio
+) -> None:
+    """The end of collapse_huge_page() where it can, under the PML; the table is kept."""
+    mm = vma.vm_mm
+    pml = pmd_lock(mm, pmd)
     assert pmd_none(pmdp_get(pmd)), "BUG_ON(!pmd_none(*pmd))"
-    page_add_new_anon_rmap(new, vma, haddr)
-    set_pmd_at(vma.vm_mm, haddr, pmd, entry)
+    pgtable_trans_huge_deposit(mm, pmd, table)
+    if Thp.anonymous:
+        map_anon_folio_pmd(new, pmd, vma, haddr)
+    else:
+        entry = pmd_mkyoung(pmd_mkdirty(pfn_pmd(page_to_pfn(new), False)))
+        page_add_new_anon_rmap(new, vma, haddr)
+        set_pmd_at(mm, haddr, pmd, pmd_mkwrite(entry))
     spin_unlock(pml)

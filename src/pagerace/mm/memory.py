@@ -70,6 +70,10 @@ from pagerace.mm.mmu_gather import (
     tlb_remove_tlb_entry,
     zap_forces_flush,
 )
+from pagerace.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from pagerace.mm.notes import note_break, note_cleared
 from pagerace.mm.page_writeback import set_page_dirty
 from pagerace.mm.pagemap import unlock_page
@@ -134,7 +138,9 @@ def vm_normal_page(vma: vm_area_struct, addr: ulong, pte: pte_t) -> folio:
 
 def unmap_vmas(tlb: mmu_gather, vma: vm_area_struct, start: ulong, end: ulong) -> None:
     """unmap_vmas(), of one VMA, with no wishes."""
+    mmu_notifier_invalidate_range_start(tlb.mm, start, end)
     unmap_page_range(tlb, vma, start, end, None)
+    mmu_notifier_invalidate_range_end(tlb.mm, start, end)
 
 
 def unmap_page_range(
@@ -179,7 +185,9 @@ def zap_page_range_single(
     """zap_page_range_single(): drop what a part of a VMA maps; the VMA stays."""
     tlb = gathers.current
     tlb_gather_mmu(tlb, vma.vm_mm)
+    mmu_notifier_invalidate_range_start(tlb.mm, address, address + size)
     unmap_page_range(tlb, vma, address, address + size, details)
+    mmu_notifier_invalidate_range_end(tlb.mm, address, address + size)
     tlb_finish_mmu(tlb)
 
 

@@ -53,6 +53,10 @@ from pagerace.mm.mmu_gather import (
     tlb_flush_pte_range,
     tlb_gather_mmu,
 )
+from pagerace.mm.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from pagerace.mm.pgtable import find_pte_table, ptep_get_and_clear
 from pagerace.mm.pgtable_generic import (
     mapped_pte,
@@ -153,6 +157,7 @@ def vma_wants_manual_pte_write_upgrade(vma: vm_area_struct) -> bool:
 
 def change_protection(tlb: mmu_gather, vma: vm_area_struct, start: ulong, end: ulong) -> None:
     """change_protection() down to change_pmd_range(): one PMD entry after the other."""
+    mmu_notifier_invalidate_range_start(tlb.mm, start, end)
     addr = start
     while addr != end:
         next = pmd_addr_end(addr, end)
@@ -163,6 +168,7 @@ def change_protection(tlb: mmu_gather, vma: vm_area_struct, start: ulong, end: u
                 continue
         if pmd is None or change_pte_range(tlb, vma, pmd, addr, next):
             addr = next
+    mmu_notifier_invalidate_range_end(tlb.mm, start, end)
 
 
 def change_pte_range(

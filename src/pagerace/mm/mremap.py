@@ -27,6 +27,11 @@ from pagerace.mm.mmap import (
     unmap_region,
 )
 from pagerace.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
+from pagerace.mm.mmu_notifier import (
+    MmuNotifier,
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from pagerace.mm.pgalloc import pmd_alloc_at, pmd_clear_table, pmd_populate, pte_alloc
 from pagerace.mm.pgtable import find_pte_table, mm_find_pmd, pmd_lock, ptep_get_and_clear
 from pagerace.mm.pgtable_generic import (
@@ -108,7 +113,11 @@ def move_vma(vma: vm_area_struct, new_addr: ulong) -> None:
     # copy_vma() tells: a walk that has been at the new VMA comes to the old one afterwards.
     need_rmap_locks = file.i_mmap[0] is new_vma
     length = vma.vm_end - vma.vm_start
+    if MmuNotifier.on:  # of move_page_tables()
+        mmu_notifier_invalidate_range_start(mm, vma.vm_start, vma.vm_end)
     move_page_tables(vma, vma.vm_start, new_addr, length, need_rmap_locks)
+    if MmuNotifier.on:
+        mmu_notifier_invalidate_range_end(mm, vma.vm_start, vma.vm_end)
     detach_vma_to_be_unmapped(mm, vma)  # do_munmap()
     unmap_region(mm, vma, vma.vm_start, vma.vm_end)
     remove_vma(vma)
@@ -159,16 +168,17 @@ def move_all_page_tables(
     new_end = new_addr + length
     old = old_addr
     new = new_addr
+    mmu_notifier_invalidate_range_start(mm, old_addr, old_end)
     while old < old_end:
         extent = min(pmd_addr_end(old, old_end) - old, pmd_addr_end(new, new_end) - new)
         old_pmd = find_pte_table(mm, old)
         if old_pmd is not None:
             new_pmd = pmd_alloc_at(mm, new)
             if new_pmd is None:
-                return
+                break
             if not move_pgt_entry(vma, old, new, extent, old_pmd, new_pmd, need_rmap_locks):
                 if pte_alloc(mm, new_pmd):
-                    return
+                    break
                 if need_rmap_locks:
                     take_rmap_locks(vma)
                 moved = move_ptes(mm, old_pmd, old, old + extent, new_pmd, new)
@@ -182,6 +192,7 @@ def move_all_page_tables(
                     continue
         old += extent
         new += extent
+    mmu_notifier_invalidate_range_end(mm, old_addr, old_end)
 
 
 def move_pgt_entry(

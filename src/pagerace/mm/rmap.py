@@ -7,7 +7,7 @@ the VMAs of the file could find anything.
 from __future__ import annotations
 
 from pagerace.lang import Config, Struct, per_thread, u1
-from pagerace.machine.memory import nr_t, ulong
+from pagerace.machine.memory import PAGE_SIZE, nr_t, ulong
 from pagerace.machine.pgtable import (
     pte_dirty,
     pte_mkclean,
@@ -26,6 +26,11 @@ from pagerace.mm.mm_types import (
     vma_address,
 )
 from pagerace.mm.mman import VM_SHARED
+from pagerace.mm.mmu_notifier import (
+    MmuNotifier,
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from pagerace.mm.page_flags import folio_mapped, folio_test_locked, mapcount_dec
 from pagerace.mm.page_vma_mapped import (
     PVMW_SYNC,
@@ -122,11 +127,24 @@ def DEFINE_FOLIO_VMA_WALK(
     pvmw.flags = flags
 
 
+def invalidate_start(vma: vm_area_struct, address: ulong) -> None:
+    """mmu_notifier_invalidate_range_start(), of one page."""
+    if MmuNotifier.on:
+        mmu_notifier_invalidate_range_start(vma.vm_mm, address, address + PAGE_SIZE)
+
+
+def invalidate_end(vma: vm_area_struct, address: ulong) -> None:
+    """mmu_notifier_invalidate_range_end(), of one page."""
+    if MmuNotifier.on:
+        mmu_notifier_invalidate_range_end(vma.vm_mm, address, address + PAGE_SIZE)
+
+
 def page_mkclean_one(folio: folio, vma: vm_area_struct) -> nr_t:
     """page_mkclean_one() with page_vma_mkclean_one(): the PTEs of one VMA."""
     cleaned: nr_t = 0
     pvmw = walks.current
     DEFINE_FOLIO_VMA_WALK(pvmw, folio, vma, PVMW_SYNC)
+    invalidate_start(vma, pvmw.address)
     while page_vma_mapped_walk(pvmw):
         pte = pvmw.pte
         if not pte_dirty(ptep_get(pte)) and not pte_write(ptep_get(pte)):
@@ -136,6 +154,7 @@ def page_mkclean_one(folio: folio, vma: vm_area_struct) -> nr_t:
         entry = pte_mkclean(entry)
         set_pte(pte, entry)
         cleaned += 1
+    invalidate_end(vma, pvmw.address)
     return cleaned
 
 
@@ -201,6 +220,7 @@ def try_to_unmap_one(folio: folio, vma: vm_area_struct) -> None:
     """try_to_unmap_one(): with a flush of its own, where x86 can defer them."""
     pvmw = walks.current
     DEFINE_FOLIO_VMA_WALK(pvmw, folio, vma, 0)
+    invalidate_start(vma, pvmw.address)
     while page_vma_mapped_walk(pvmw):
         pteval = ptep_clear_flush(vma, pvmw.address, pvmw.pte)
         pte_removed(rmap_pte_maps.current)
@@ -208,3 +228,4 @@ def try_to_unmap_one(folio: folio, vma: vm_area_struct) -> None:
             folio.PG_dirty = True  # folio_mark_dirty(), which needs page-writeback.c
         page_remove_rmap(folio, vma)
         folio_put(folio)
+    invalidate_end(vma, pvmw.address)
