@@ -11,6 +11,7 @@ import pytest
 
 from pagerace.compiler.program import compile_protocol
 from pagerace.lang import Struct, agent, protocol, thread
+from pagerace.lang.flow import WouldBlock
 from pagerace.lang.protocol import Protocol, Thread
 from pagerace.lang.structures import Config
 from pagerace.machine.arch import Arch
@@ -28,6 +29,7 @@ from pagerace.machine.tables import (
 )
 from pagerace.mm import gup, khugepaged
 from pagerace.mm.anon import Anon, mk_anon_pte, page_add_new_anon_rmap
+from pagerace.mm.anon_vma import anon_vma_alloc
 from pagerace.mm.gup import lockless_pages_from_mm, page_lists
 from pagerace.mm.khugepaged import (
     V6_5,
@@ -40,6 +42,7 @@ from pagerace.mm.khugepaged_anon import collapse_huge_page
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.mm_types import (
     address_space,
+    anon_vma_rwsems,
     mem_map,
     mm_struct,
     page_to_pfn,
@@ -55,6 +58,7 @@ from pagerace.mm.pgtable import mm_find_pmd
 from pagerace.mm.pgtable_levels import init_page_table_locks
 from pagerace.mm.rmap import page_add_file_rmap
 from pagerace.mm.rwsem import init_rwsem
+from pagerace.mm.sched import tasks
 from pagerace.mm.tlb import sysvec_call_function
 from pagerace.mm.truncate import unmap_mapping_range
 from pagerace.search import check
@@ -315,3 +319,21 @@ def test_before_and_after(name: str) -> None:
     assert found is not None
     assert found.slug == slug
     assert check(compile_protocol(before.replace(config=[fixed]))).verdict == "holds"
+
+
+def test_nobody_looks_for_pages_that_move() -> None:
+    config = Khugepaged(sync_one=False)
+    with fresh_machine(*CONFIG, config, Anon(private=True)):
+        begin_anonymous()
+        vma = vm_area_cachep[0]
+        vma.anon_vma = anon_vma_alloc()
+        anon_vma_rwsems[0].writer = True
+        with pytest.raises(WouldBlock):
+            collapse_huge_page(mm, 0)
+    with fresh_machine(*CONFIG, config, Anon(private=True)):
+        reset(mm)
+        begin_anonymous()
+        vm_area_cachep[0].anon_vma = anon_vma_alloc()
+        assert collapse_huge_page(mm, 0)
+        assert not anon_vma_rwsems[0].writer
+        assert tasks.current.held_locks == 0

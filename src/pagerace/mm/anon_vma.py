@@ -3,45 +3,42 @@
 A page that a write brings belongs to the anon_vma of its VMA.  fork() puts the child's VMA
 into all that the parent's is in, and gives it one more for pages of its own; what is split
 or copied is in the same ones.  Each change is one step, without the rwsem of the tree, which
-only khugepaged and walks of the reverse mapping take.
+only khugepaged takes.
 """
 # pyright: strict, reportPrivateUsage=false, reportUnusedFunction=false
 # Names that begin with underscores are the kernel's.
 
 from __future__ import annotations
 
-from pagerace.lang import atomic, u32
-from pagerace.mm.lockdep import LockClass
+from pagerace.lang import atomic, u32, wait_until
+from pagerace.mm.lockdep import LockClass, lock_acquire, lock_release
 from pagerace.mm.maple_tree import mas_next, mas_prev
 from pagerace.mm.mm_types import (
     anon_vma_cachep,
     anon_vma_chain_cachep,
     anon_vma_chain_t,
+    anon_vma_rwsems,
     anon_vma_t,
     vm_area_struct,
 )
 from pagerace.mm.mman import VM_ACCESS_FLAGS
-from pagerace.mm.rwsem import down_read, down_write, init_rwsem, up_read, up_write
+from pagerace.mm.sched import might_sleep
 
 
 def anon_vma_lock_write(anon_vma: anon_vma_t) -> None:
-    """anon_vma_lock_write() of include/linux/rmap.h; the kernel's is of the root."""
-    down_write(anon_vma.rwsem)
+    """anon_vma_lock_write() of include/linux/rmap.h; the kernel's lock is that of the root."""
+    sem = anon_vma_rwsems[anon_vma_cachep.index(anon_vma)]
+    might_sleep()
+    lock_acquire(LockClass.ANON_VMA_RWSEM)
+    with atomic():
+        wait_until(not sem.writer and sem.readers == 0)
+        sem.writer = True
 
 
 def anon_vma_unlock_write(anon_vma: anon_vma_t) -> None:
     """anon_vma_unlock_write() of include/linux/rmap.h."""
-    up_write(anon_vma.rwsem)
-
-
-def anon_vma_lock_read(anon_vma: anon_vma_t) -> None:
-    """anon_vma_lock_read() of include/linux/rmap.h: a walk of the reverse mapping."""
-    down_read(anon_vma.rwsem)
-
-
-def anon_vma_unlock_read(anon_vma: anon_vma_t) -> None:
-    """anon_vma_unlock_read() of include/linux/rmap.h."""
-    up_read(anon_vma.rwsem)
+    lock_release(LockClass.ANON_VMA_RWSEM)
+    anon_vma_rwsems[anon_vma_cachep.index(anon_vma)].writer = False
 
 
 def anon_vma_alloc() -> anon_vma_t | None:
@@ -53,7 +50,6 @@ def anon_vma_alloc() -> anon_vma_t | None:
             new.num_children = 0
             new.num_active_vmas = 0
             new.first = None
-            init_rwsem(new.rwsem, LockClass.ANON_VMA_RWSEM)
     return new
 
 

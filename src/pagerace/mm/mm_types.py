@@ -220,14 +220,13 @@ class anon_vma_t(Struct):
     """struct anon_vma of include/linux/rmap.h: the VMAs that may have the pages of one.
 
     ``first``: those who are in it (``rb_root``).  ``parent``: that of the VMA from which
-    fork() copied, or itself.  ``rwsem``: of those that walk or change who is in it.
+    fork() copied, or itself.
     """
 
     parent: anon_vma_t | None = None
     num_children: u32
     num_active_vmas: u32
     first: anon_vma_chain_t | None = None
-    rwsem: rw_semaphore
 
 
 class anon_vma_chain_t(Struct):
@@ -273,6 +272,8 @@ def all_vmas() -> int:
 
 # A VMA that is gone is free memory: a use of it is reported.
 vm_area_cachep: Pool[vm_area_struct] = pool(vm_area_struct, lambda: all_vmas())
+# ``rwsem`` of each.  Apart from it: no other semaphore is in memory that is freed.
+anon_vma_rwsems: Pool[rw_semaphore] = pool(rw_semaphore, lambda: all_vmas())
 # Two for a VMA: of most, one is their own.
 anon_vma_cachep: Pool[anon_vma_t] = pool(anon_vma_t, lambda: all_vmas())
 anon_vma_chain_cachep: Pool[anon_vma_chain_t] = pool(

@@ -54,7 +54,7 @@ from pagerace.mm.mm_types import (
     pmd_t,
     vm_area_struct,
 )
-from pagerace.mm.mmu_notifier import mmu_notifier_invalidate_range
+from pagerace.mm.mmu_notifier import MmuNotifier, mmu_notifier_invalidate_range
 from pagerace.mm.notes import note_delayed, note_flushed, note_undelayed
 from pagerace.mm.page_writeback import set_page_dirty
 from pagerace.mm.pgalloc import PteTables
@@ -281,7 +281,8 @@ def tlb_flush_mmu_tlbonly(tlb: mmu_gather) -> None:
         return
     flush_freed_tables(PteTables.come_and_go and tlb.freed_tables)
     flush_tlb_mm_range(tlb.mm, tlb.start, tlb.end)
-    mmu_notifier_invalidate_range(tlb.mm, tlb.start, tlb.end)
+    if MmuNotifier.on:
+        mmu_notifier_invalidate_range(tlb.mm, tlb.start, tlb.end)
     flush_freed_tables(False)
     note_flushed(tlb.start, tlb.end)
     if tlb.table is not None:
