@@ -10,19 +10,23 @@ from pagerace.lang import s64, u32, u64
 from pagerace.lang.direct import ptr
 from pagerace.machine.counters import counters
 from pagerace.machine.cpu import cpus
-from pagerace.machine.memory import frames, ulong
-from pagerace.machine.pgtable import pte_pfn, pte_present
+from pagerace.machine.memory import frames, pfn_t, ulong
+from pagerace.machine.pgtable import pfn_pte, pte_pfn
 from pagerace.mm.anon import is_zero_pte
 from pagerace.mm.fault import user_load, user_store
 from pagerace.mm.mm_types import mappings, mm_struct, mms, page_folio, pfn_to_page
 from pagerace.mm.mman import VM_ACCESS_FLAGS, VM_WRITE
 from pagerace.mm.mmap import vma_lookup
+from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from pagerace.mm.page_flags import folio_precise_page_mapcount
 from pagerace.mm.task_mmu import (
     KPF_ZERO_PAGE,
+    PAGEMAP_WALK_PAGES,
+    PM_PFRAME_BITS,
     mss,
+    pagemap_read,
+    pm,
     pte_of,
-    pte_to_pagemap_entry,
     smap_gather_stats,
     stable_page_flags,
 )
@@ -97,28 +101,36 @@ def signal_of(mm: mm_struct, address: ulong, write: bool) -> s64:
 def dump_pages(process: u32, start: ulong, count: u32, out: ptr[u64]) -> None:
     """/proc/PID/pagemap, contents, /proc/kpagecount and kpageflags of ``count`` pages."""
     mm = mms[process]
-    for i in range(count):
-        at = i * PAGE_WORDS
-        addr = start + i
-        out[at] = 0
-        pte = pte_of(mm, addr)
-        if pte_present(pte):
-            vma = vma_lookup(mm, addr)
-            if vma is not None:
-                out[at] = u64(pte_to_pagemap_entry(vma, addr, pte))
-                out[at + 1] = u64(frames[pte_pfn(pte)].content)
-                if is_zero_pte(pte):
-                    out[at + 2] = 0
-                    out[at + 3] = KPF_ZERO_PAGE
-                else:
-                    page = pfn_to_page(pte_pfn(pte))
-                    out[at + 2] = u64(folio_precise_page_mapcount(page_folio(page), page))
-                    out[at + 3] = u64(stable_page_flags(page))
+    done: u32 = 0
+    while done < count:
+        part = min(u32(count - done), u32(PAGEMAP_WALK_PAGES))
+        pagemap_read(mm, start + done, start + done + part)
+        for i in range(part):
+            at = (done + i) * PAGE_WORDS
+            entry = pm.buffer[i]
+            flags = entry >> PM_PFRAME_BITS
+            out[at] = flags
+            if flags != 0:
+                dump_frame(pfn_t(entry), at, out)
+        done += part
+
+
+def dump_frame(pfn: pfn_t, at: u32, out: ptr[u64]) -> None:
+    """What is in a frame, and what /proc tells of it."""
+    out[at + 1] = u64(frames[pfn].content)
+    if is_zero_pte(pfn_pte(pfn, False)):
+        out[at + 2] = 0
+        out[at + 3] = KPF_ZERO_PAGE
+    else:
+        page = pfn_to_page(pfn)
+        out[at + 2] = u64(folio_precise_page_mapcount(page_folio(page), page))
+        out[at + 3] = u64(stable_page_flags(page))
 
 
 def dump_areas(process: u32, out: ptr[u64]) -> u32:
     """/proc/PID/smaps; how many mappings there are."""
     mm = mms[process]
+    mmap_read_lock(mm)
     for slot in range(mm.map_count):
         vma = mm.mm_mt[slot]
         if vma is not None:
@@ -139,4 +151,5 @@ def dump_areas(process: u32, out: ptr[u64]) -> u32:
             out[at + 11] = mss.private_dirty
             out[at + 12] = mss.anonymous
             out[at + 13] = mss.anonymous_thp
+    mmap_read_unlock(mm)
     return u32(mm.map_count)
