@@ -65,6 +65,9 @@ def test_walks_cost_what_they_cost() -> None:
     gup, rmap = with_walks.of["gup_fast"], with_walks.of["rmap"]
     assert gup.number == rmap.number == 6
     assert gup.atomics == 6  # a reference for each page that was got
+    slow = with_walks.of["gup"]
+    assert (slow.number, slow.atomics) == (6, 6)
+    assert slow.locks == {"mmap_lock": 6, "page_table_lock": 6}
     assert rmap.locks == {"page_table_lock": 6}
     smaps = with_walks.of["smaps"]
     assert smaps.number == 3

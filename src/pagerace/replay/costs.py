@@ -9,6 +9,7 @@ at its page tables, so ``Walks`` says how often somebody does.  A *walk* is one 
 PTE of one page by software that is no fault and unmaps nothing, of the page that has just been
 faulted in:
 
+    GUP        get_user_pages_unlocked(), its slow path, as where a page has to be written to
     GUP_FAST   lockless_pages_from_mm(), as for futexes and O_DIRECT
     RMAP       page_vma_mapped_walk(), as reclaim, migration and writeback come to it: with
                their lock of the VMA, which is no page table's, left out
@@ -23,9 +24,11 @@ from typing import Final
 
 from pagerace.lang import Array, Config, Struct, array, u8, u32, u64
 from pagerace.machine.counters import LEVELS, LOCK_CLASSES, counters
-from pagerace.machine.memory import ulong
+from pagerace.machine.memory import nr_t, ulong
 from pagerace.machine.pgtable import pte_pfn, pte_present
-from pagerace.mm.gup import lockless_pages_from_mm, page_lists
+from pagerace.mm.anon import is_zero_pte
+from pagerace.mm.gup import lockless_pages_from_mm, page_list, page_lists
+from pagerace.mm.gup_slow import get_user_pages_unlocked
 from pagerace.mm.mm_types import mm_struct
 from pagerace.mm.mmap import find_vma
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
@@ -50,24 +53,22 @@ class Operation(IntEnum):
     """What costs are told apart by.  UNMAP: munmap() and madvise() that zaps.
 
     MAP: mmap(), and brk() that grows.  OTHER: mprotect(), mremap(), fork() and so on.
-    RECLAIM: kswapd.  CLEANUP: what somebody does later for all: callbacks of RCU, scans.
+    RECLAIM: kswapd.
     """
 
     FAULT = 0
-    GUP_FAST = 1
-    RMAP = 2
-    SMAPS = 3
-    UNMAP = 4
-    EXIT = 5
-    MAP = 6
-    OTHER = 7
-    RECLAIM = 8
-    CLEANUP = 9
+    GUP = 1
+    GUP_FAST = 2
+    RMAP = 3
+    SMAPS = 4
+    UNMAP = 5
+    EXIT = 6
+    MAP = 7
+    OTHER = 8
+    RECLAIM = 9
 
 
 OPERATIONS: Final = len(Operation)
-# An operation of one page by a walker.
-WALKS: Final = (Operation.GUP_FAST, Operation.RMAP)
 
 
 class cost_t(Struct):
@@ -136,6 +137,7 @@ def faulted(mm: mm_struct, address: ulong) -> None:
 
 def walk(mm: mm_struct, address: ulong) -> None:
     """One walk of each kind."""
+    by_gup(mm, address)
     by_gup_fast(mm, address)
     by_rmap(mm, address)
     costs.walked += 1
@@ -144,16 +146,34 @@ def walk(mm: mm_struct, address: ulong) -> None:
         by_smaps(mm)
 
 
-def by_gup_fast(mm: mm_struct, address: ulong) -> None:
-    """GUP-fast of one page; the reference that it got goes again, which is not charged."""
+def by_gup(mm: mm_struct, address: ulong) -> None:
+    """The slow path of GUP, of one page; who puts it is not charged.
+
+    Not of the zero page, for which follow_page_pte() of mm/gup_slow.py gives none.
+    """
+    if is_zero_pte(pte_of(mm, address)):
+        return
     pages = page_lists.current
-    got = lockless_pages_from_mm(mm, address, address + 1, 0, pages)
-    charge(Operation.GUP_FAST)
+    got = get_user_pages_unlocked(mm, address, 1, 0, pages)
+    charge(Operation.GUP)
+    put_pages(got, pages)
+
+
+def put_pages(got: nr_t, pages: page_list) -> None:
+    """The references that somebody got go again."""
     if got != 0:
         page = pages.page[0]
         if page is not None:
             folio_put(page)
         charge(Operation.OTHER)
+
+
+def by_gup_fast(mm: mm_struct, address: ulong) -> None:
+    """GUP-fast of one page."""
+    pages = page_lists.current
+    got = lockless_pages_from_mm(mm, address, address + 1, 0, pages)
+    charge(Operation.GUP_FAST)
+    put_pages(got, pages)
 
 
 def by_rmap(mm: mm_struct, address: ulong) -> None:
