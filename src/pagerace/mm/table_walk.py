@@ -9,11 +9,11 @@
     READ_OR_PTL     that of the mm, or the PTL                  both, for writing
     RED_BLUE        a counter of the table, above zero          below zero
     ATOMIC_UNLESS   the same, of whoever is first               the same
-    PERCPU_REF      a reference that a CPU counts alone         when all have been added up
     SCAN            as CLASSIC                                  when somebody has looked at it
 
 CLASSIC is the kernel until v6.4, and FALLIBLE that from v6.5 on.  All else was proposed in
-2021 and 2022, while ways were sought to free tables whose entries are all none.
+November 2021, while ways were sought to free tables whose entries are all none.  percpu_ref,
+of 29 April 2022, is not here.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ class Protection(Enum):
     READ_OR_PTL = 5
     RED_BLUE = 6
     ATOMIC_UNLESS = 7
-    PERCPU_REF = 8
-    SCAN = 9
+    SCAN = 8
 
 
 class Reclaim(Enum):
