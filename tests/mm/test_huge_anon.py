@@ -29,6 +29,7 @@ from pagerace.mm.mman import (
 )
 from pagerace.mm.page_alloc import free_area
 from pagerace.mm.pgtable import mm_find_pmd
+from pagerace.mm.table_walk import V6_14
 from tests.mm.processes import RW, SIGNAL, load, machine, mmap, nothing_is_left, pte, store
 
 # Pages 4 to 7 are a huge page, 8 to 11, and 12 to 15.
@@ -280,3 +281,16 @@ def test_whoever_asks_for_all_gets_them() -> None:
         mmap(0, 4, RW, MAP_FIXED | 0x22)
         assert not is_huge(1)
         assert nothing_is_left() is False
+
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_an_empty_table_gives_way(part: int) -> None:
+    with machine(*HUGE, V6_14):
+        mmap(3, 10)
+        assert advise(3, 10, MADV_HUGEPAGE) == 0
+        assert store(0, 5)
+        assert advise(6, part, MADV_DONTNEED) == 0
+        assert not is_huge(5)
+        assert advise(4, 4, MADV_DONTNEED) == 0
+        assert store(0, 5)
+        assert is_huge(5)

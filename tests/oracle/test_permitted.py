@@ -81,13 +81,27 @@ def test_the_first_reason_is_told() -> None:
     assert Permitted("a machine", refused).missing() == dict.fromkeys(KINDS, "no ptrace")
 
 
-def test_huge_pages_that_are_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_huge_pages_that_are_not_those_of_mm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "enabled"
-    path.write_text("always madvise [never]\n")
     monkeypatch.setattr(module, "_HUGE", path)
-    assert module._huge_pages() == f"{path} is 'never'"
+    monkeypatch.setattr(module.khugepaged, "refusal", lambda: "")
+    for chosen, others in (("never", "always madvise"), ("always", "madvise never")):
+        path.write_text(f"{others} [{chosen}]\n")
+        assert module._huge_pages() == f"{path} is {chosen!r}, not 'madvise'"
     path.write_text("always [madvise] never\n")
     assert module._huge_pages() == ""
+    size = tmp_path / "hugepages-64kB" / "enabled"
+    size.parent.mkdir()
+    size.write_text("[always] inherit madvise never\n")
+    assert module._huge_pages() == f"{size} is 'always'"
+    size.write_text("always inherit madvise [never]\n")
+    (tmp_path / "use_zero_page").write_text("0\n")
+    assert module._huge_pages() == f"{tmp_path / 'use_zero_page'} is not 1"
+    (tmp_path / "use_zero_page").write_text("1\n")
+    monkeypatch.setattr(module.khugepaged, "refusal", lambda: "read-only")
+    assert module._huge_pages() == "read-only"
 
 
 # Whoever changes his name is not dumpable any more (prctl(2)), and owns no /proc/self/fd.

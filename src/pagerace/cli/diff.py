@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # So few programs are done before another process has started.
 PROGRAMS_OF_ONE = 200
+# One of so many programs is about huge pages, where there are some.
+SHARE = 16
 CODES = {"agrees": HOLDS, "differs": VIOLATED, "inconclusive": INCONCLUSIVE}
 
 
@@ -55,6 +57,12 @@ def add_arguments(parser: Parser) -> None:
         "one setting for the whole machine, and put back at the end (root, debugfs)",
     )
     parser.add_argument(
+        "--thp",
+        action="store_true",
+        help="all programs are about huge pages, else one of sixteen is; khugepaged sleeps "
+        "meanwhile, on the whole machine (root, transparent_hugepage/enabled is madvise)",
+    )
+    parser.add_argument(
         "-j", "--workers", type=count, metavar="N", help="processes (default: all cores)"
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
@@ -87,14 +95,42 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 def _compared(
     session: Session, program: Program | None, options: argparse.Namespace, terminal: Terminal
 ) -> Outcome:
-    from pagerace.oracle import fault_around
     from pagerace.oracle.parallel import Work
-    from pagerace.oracle.program import PAGE
+    from pagerace.oracle.program import CannotJudge
 
     if program is not None:
         return session.run([(options.program, program)])
     work = Work(options.seed, options.first, options.programs, options.calls)
     work = replace(work, without=tuple(session.outcome.unmade))
+    refused = session.outcome.not_compared.get("huge-pages", "")
+    if options.thp and refused:
+        raise CannotJudge(f"--thp: {refused}")
+    if options.thp or (not refused and options.programs >= SHARE):
+        work = replace(work, huge=1 if options.thp else SHARE)
+        return _asleep(session, work, options, terminal)
+    return _around(session, work, options, terminal)
+
+
+def _asleep(
+    session: Session, work: Work, options: argparse.Namespace, terminal: Terminal
+) -> Outcome:
+    """While khugepaged does nothing."""
+    from pagerace.oracle.khugepaged import Asleep
+
+    asleep = Asleep()
+    try:
+        return _around(session, work, options, terminal)
+    finally:
+        asleep.close()
+
+
+def _around(
+    session: Session, work: Work, options: argparse.Namespace, terminal: Terminal
+) -> Outcome:
+    """Once for each value of --fault-around."""
+    from pagerace.oracle import fault_around
+    from pagerace.oracle.program import PAGE
+
     progress = _progress(options, terminal)
     if not options.fault_around:
         now = replace(work, fault_around=fault_around.unusual())

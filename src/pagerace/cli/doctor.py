@@ -148,6 +148,4 @@ def _diff() -> str:
     for reason in dict.fromkeys(missing.values()):
         kinds = [kind for kind, why in missing.items() if why == reason]
         lines.append(f"not {', '.join(kinds)}: {reason}")
-    if reason := found.refused.get("huge_pages"):
-        lines.append(f"no huge pages: {reason}")
     return "\n".join(lines)

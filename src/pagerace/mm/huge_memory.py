@@ -33,7 +33,12 @@ from pagerace.mm.mm_types import (
     pfn_to_page,
     vm_area_struct,
 )
-from pagerace.mm.mmu_gather import __tlb_remove_page, mmu_gather, tlb_remove_tlb_entry
+from pagerace.mm.mmu_gather import (
+    __tlb_remove_page,
+    mmu_gather,
+    tlb_flush_mmu,
+    tlb_remove_tlb_entry,
+)
 from pagerace.mm.page_flags import (
     folio_ref_add,
     folio_ref_freeze,
@@ -82,7 +87,8 @@ def zap_huge_pmd(tlb: mmu_gather, vma: vm_area_struct, pmd: pmd_t, addr: ulong) 
         set_page_dirty(page)
     folio_remove_rmap_pmd(page, vma)
     spin_unlock(ptl)
-    __tlb_remove_page(tlb, page, False, False)
+    if __tlb_remove_page(tlb, page, False, False):  # tlb_remove_page_size()
+        tlb_flush_mmu(tlb)
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pagerace.oracle import constants as c
@@ -20,7 +21,12 @@ from pagerace.oracle.program import (
 )
 
 # What mm/ knows of a struct page, of all that /proc/kpageflags tells.
-COMPARED_FLAGS = c.KPF_DIRTY | c.KPF_MMAP | c.KPF_ANON | c.KPF_SWAPBACKED | c.KPF_ZERO_PAGE
+COMPARED_FLAGS = (
+    c.KPF_DIRTY | c.KPF_MMAP | c.KPF_ANON | c.KPF_SWAPBACKED | c.KPF_ZERO_PAGE
+    | c.KPF_COMPOUND_HEAD | c.KPF_COMPOUND_TAIL | c.KPF_THP
+)  # fmt: skip
+_ABSENT = Page(0)
+_ALL_PAGEMAP = sum(c.PAGEMAP.values())
 # The lines of smaps, and the words of VmFlags, that mm/ knows.
 COMPARED_SIZES = (
     "Size", "Rss", "Pss", "Shared_Clean", "Shared_Dirty", "Private_Clean", "Private_Dirty",
@@ -215,9 +221,9 @@ def _of_pages(
         return
     process = kernel.process
     for page in sorted(kernel.pages.keys() | model.pages.keys()):
-        one = kernel.pages.get(page, Page(0))
-        other = model.pages.get(page, Page(0))
-        if one == other:
+        one = kernel.pages.get(page, _ABSENT)
+        other = model.pages.get(page, _ABSENT)
+        if same(one, other, kinds):
             continue
         if "pagemap" in kinds:
             for what, bit in c.PAGEMAP.items():
@@ -237,6 +243,24 @@ def _of_pages(
                 if (one.flags ^ other.flags) & bit & COMPARED_FLAGS:
                     values = bool(one.flags & bit), bool(other.flags & bit)
                     yield Difference(step, "flags", what, *values, process, page)
+
+
+@lru_cache(100_000)
+def same(one: Page, other: Page, kinds: frozenset[str]) -> bool:
+    """Is there nothing to say of a page?  Of most, and of the same ones again and again."""
+    if one == other:
+        return True
+    if "pagemap" in kinds and (one.pagemap ^ other.pagemap) & _ALL_PAGEMAP:
+        return False
+    if not one.pagemap & other.pagemap & c.PM_PRESENT:
+        return True
+    if "contents" in kinds and _differ(one.content, other.content):
+        return False
+    if "mapcount" in kinds and _differ(one.mapcount, other.mapcount):
+        return False
+    if "flags" not in kinds or one.flags is None or other.flags is None:
+        return True
+    return not (one.flags ^ other.flags) & COMPARED_FLAGS
 
 
 def _differ(one: object, other: object) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from pagerace.oracle import constants as c
 from pagerace.oracle.generate import WRONG, Features, Generator
-from pagerace.oracle.program import Call, Madvise, Mmap, Program
+from pagerace.oracle.program import Call, Madvise, Mmap, Mremap, Program
 
 HUGE = 512
 # The window begins 128 pages below a border of huge pages, and ends 128 behind one.
@@ -73,6 +73,14 @@ class HugeGenerator(Generator):
         made: tuple[Call, ...] = (mapped, Madvise(0, first, end - first, c.MADV_HUGEPAGE))
         made += tuple(self.call() for _ in range(calls - 2))
         return Program(made[:calls], (), self.sketch.window)
+
+    def _mremap(self, actor: int) -> Call:
+        """Nothing goes where the kernel likes: then it splits what it could not move whole."""
+        call = super()._mremap(actor)
+        assert isinstance(call, Mremap)
+        if call.flags & c.MREMAP_FIXED:
+            return call
+        return replace(call, flags=call.flags & ~(c.MREMAP_MAYMOVE | c.MREMAP_DONTUNMAP))
 
     def _madvise(self, actor: int) -> Call:
         call = super()._madvise(actor)

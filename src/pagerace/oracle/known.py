@@ -61,8 +61,9 @@ KNOWN: tuple[Known, ...] = (
 NOT_GENERATED = (
     "Holes of regular files: reading one brings its neighbours, as far as the kernel's "
     "readahead likes. Files in memory (memfd) have them.",
-    "Regular files written in large pieces, whose folios have several pages, and huge pages: "
-    "all folios of generated programs are one page.",
+    "Regular files written in large pieces, whose folios have several pages, and huge pages of "
+    "files: the only folios of several pages are anonymous ones of 2 MiB. khugepaged is kept "
+    "asleep, and nothing is moved to where the kernel likes, for that decides what is split.",
     "Swapping and reclaim: programs are small, and nothing takes their pages away.",
 )
 

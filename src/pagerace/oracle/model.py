@@ -33,7 +33,6 @@ from pagerace.oracle.program import (
     Msync,
     Munmap,
     Observation,
-    Page,
     Pread,
     Program,
     Pwrite,
@@ -41,6 +40,7 @@ from pagerace.oracle.program import (
     Space,
     Store,
     VmArea,
+    alike,
     first_content,
 )
 from pagerace.oracle.program import Call as AnyCall
@@ -197,11 +197,12 @@ class _Run:
 
     def _look(self, actor: int) -> Space:
         self._dump(actor, 0, self.program.window)
-        words, step = self.pages, driver.PAGE_WORDS
+        words, step = self.pages[: self.program.window * driver.PAGE_WORDS], driver.PAGE_WORDS
+        columns = (words[column::step] for column in range(step))
         pages = {
-            at // step: Page(words[at], words[at + 1], words[at + 2], words[at + 3])
-            for at in range(0, self.program.window * step, step)
-            if words[at]
+            page: alike(*seen)
+            for page, seen in enumerate(zip(*columns, strict=True))
+            if seen[0]
         }
         count = self.call_of(driver.dump_areas, self.processes[actor], self.areas)
         return Space(actor, pages, tuple(self._area(i) for i in range(count)))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from multiprocessing.pool import Pool
 from typing import Any
 
+from pagerace.oracle import generate_huge
 from pagerace.oracle.compare import Compared
 from pagerace.oracle.generate import OPERATIONS, Features, from_seed
 from pagerace.oracle.program import Program
@@ -28,7 +29,8 @@ class Work:
     """Programs ``first`` to ``first + count - 1`` of a seed.
 
     ``fault_around``: what the kernel is set to while they run, in pages; None: unknown.
-    ``without``: calls that a judge cannot make.
+    ``without``: calls that a judge cannot make.  ``huge``: each of so many programs is about
+    huge pages (oracle/generate_huge.py): 1 all of them, 0 none.
     """
 
     seed: int
@@ -37,12 +39,15 @@ class Work:
     calls: int
     fault_around: int | None = None
     without: tuple[str, ...] = ()
+    huge: int = 0
 
     def programs(self) -> Iterator[tuple[str, Program]]:
         """Each with its name."""
         made = {name: n for name, n in OPERATIONS.items() if name not in self.without}
         for number in range(self.first, self.first + self.count):
-            program = from_seed(self.seed, number, self.calls, Features(operations=made))
+            huge = self.huge != 0 and number % self.huge == self.huge - 1
+            make = generate_huge.from_seed if huge else from_seed
+            program = make(self.seed, number, self.calls, Features(operations=made))
             name = f"program {number} of seed {self.seed}"
             yield name, replace(program, fault_around=self.fault_around)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pagerace.oracle import fault_around
+from pagerace.oracle import fault_around, khugepaged
 from pagerace.oracle.program import KINDS, CannotJudge
 
 # What can be refused, in the order of the output.
@@ -25,6 +25,7 @@ _NEEDED = {
     "mapcount": ("pagemap", "frames"),
     "flags": ("pagemap", "frames"),
     "fault-around": ("fault_around",),
+    "huge-pages": ("huge_pages",),
 }
 _HUGE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
@@ -142,8 +143,28 @@ def _sees_frames() -> bool:
 
 
 def _huge_pages() -> str:
+    """mm/ has huge pages of 2 MiB, and nothing between, for those who advise it."""
+    sizes = {path: _chosen(path) for path in _HUGE.parent.glob("hugepages-*kB/enabled")}
+    chosen = _chosen(_HUGE)
+    if chosen != "madvise":
+        return f"{_HUGE} is {chosen!r}, not 'madvise'"
+    for path, size in sorted(sizes.items()):
+        expected = ("madvise", "inherit") if "2048kB" in path.parent.name else ("never",)
+        if size not in expected:
+            return f"{path} is {size!r}"
+    if _read(_HUGE.parent / "use_zero_page") not in ("", "1"):
+        return f"{_HUGE.parent / 'use_zero_page'} is not 1"
+    return khugepaged.refusal()
+
+
+def _chosen(path: Path) -> str:
+    """The word in brackets."""
+    return _read(path).partition("[")[2].partition("]")[0]
+
+
+def _read(path: Path) -> str:
+    """A file, "" if it cannot be read."""
     try:
-        chosen = _HUGE.read_text().partition("[")[2].partition("]")[0]
-    except OSError as error:
-        return f"{_HUGE}: {error.strerror}"
-    return "" if chosen in ("always", "madvise") else f"{_HUGE} is {chosen!r}"
+        return path.read_text().strip()
+    except OSError:
+        return ""

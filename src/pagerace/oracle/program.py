@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Protocol, TypeAlias
 
 PAGE = 4096
@@ -209,6 +210,14 @@ class Page(NamedTuple):
     flags: int | None = None
 
 
+@lru_cache(100_000)
+def alike(
+    pagemap: int, content: int | None = None, count: int | None = None, flags: int | None = None
+) -> Page:
+    """Page(), the same object for the same page: most are as they were a call before."""
+    return Page(pagemap, content, count, flags)
+
+
 class VmArea(NamedTuple):
     """A mapping as /proc/PID/smaps tells it, pages ``start`` to ``end`` - 1 of the window.
 
@@ -264,7 +273,7 @@ class Observation:
 # The kinds of observation, in the order of the output.
 KINDS = (
     "results", "signals", "contents", "pagemap", "smaps", "faults", "mapcount", "flags",
-    "fault-around",
+    "fault-around", "huge-pages",
 )  # fmt: skip
 
 

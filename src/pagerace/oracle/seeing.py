@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pagerace.oracle import image
 from pagerace.oracle.constants import PM_FILE, PM_MMAP_EXCLUSIVE, PM_PRESENT, PM_SWAP
-from pagerace.oracle.program import PAGE, WINDOW_START, Page, Space, VmArea
+from pagerace.oracle.program import PAGE, WINDOW_START, Page, Space, VmArea, alike
 from pagerace.oracle.subject import Fault, Subject
 
 # All that matters of an entry of pagemap is in its uppermost byte, but the frame.
@@ -41,11 +41,17 @@ class Frames:
             os.close(self._count)
             raise
 
-    def look(self, frame: int) -> tuple[int, int]:
-        """How often a frame is mapped, and its flags."""
-        count = os.pread(self._count, 8, frame * 8)
-        flags = os.pread(self._flags, 8, frame * 8)
-        return int.from_bytes(count, "little"), int.from_bytes(flags, "little")
+    def look(self, frames: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """How often each frame is mapped, and its flags; those in a row are read at once."""
+        first = 0
+        while first < len(frames):
+            start, size = frames[first], 1
+            while first + size < len(frames) and frames[first + size] == start + size:
+                size += 1
+            counts = memoryview(os.pread(self._count, 8 * size, start * 8)).cast("Q")
+            flags = memoryview(os.pread(self._flags, 8 * size, start * 8)).cast("Q")
+            yield from zip(counts, flags, strict=True)
+            first += size
 
     def close(self) -> None:
         os.close(self._count)
@@ -193,17 +199,15 @@ class Watcher:
             return last
         known = dict(zip(wanted, contents, strict=True))
         words = memoryview(raw).cast("Q")
-        pages = {
-            page: self._page(_BITS[tops[page]], words[page] & _FRAME, known.get(page))
-            for page in seen
-        }
+        pages = {page: alike(_BITS[tops[page]], known.get(page)) for page in seen}
+        if self._frames is not None:
+            present = [page for page in seen if tops[page] & _PRESENT]
+            looked = self._frames.look([words[page] & _FRAME for page in present])
+            for page, (count, flags) in zip(present, looked, strict=True):
+                bits, content, *_ = pages[page]
+                pages[page] = alike(bits, content, count, flags)
         self._last = (raw, contents, pages)
         return pages
-
-    def _page(self, bits: int, frame: int, content: int | None) -> Page:
-        if self._frames is None or not bits & PM_PRESENT:
-            return Page(bits, content)
-        return Page(bits, content, *self._frames.look(frame))
 
     def _contents(self, pages: Sequence[int]) -> list[int]:
         """The first eight bytes of pages that are present and readable, read by itself."""
