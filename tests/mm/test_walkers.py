@@ -46,6 +46,13 @@ def test_gup_faults_in_what_is_not_there(name: str) -> None:
             assert got is not None and got._refcount.counter == 2  # pyright: ignore
 
 
+def test_gup_reads_the_zero_page() -> None:
+    with machine():
+        mmap(0, 1)
+        assert get_user_pages_unlocked(mms[0], 0, 1, 0, page_lists.current) == 1
+        assert page_lists.current.page[0] is mem_map[0]
+
+
 def test_gup_stops_where_nothing_is_mapped() -> None:
     with machine():
         mmap(0, 1)

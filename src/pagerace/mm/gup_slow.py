@@ -12,7 +12,6 @@ from pagerace.lang import u1
 from pagerace.machine.memory import PAGE_SIZE, nr_t, ulong
 from pagerace.machine.pgtable import pte_pfn, pte_present, pte_write, ptep_get
 from pagerace.machine.tables import pmd_none, pmd_trans_huge, pmdp_get
-from pagerace.mm.anon import is_zero_pte
 from pagerace.mm.gup import FOLL_WRITE, page_list
 from pagerace.mm.mm_types import (
     folio,
@@ -80,14 +79,17 @@ def follow_page_mask(vma: vm_area_struct, address: ulong, write: bool) -> folio 
 def follow_page_pte(
     vma: vm_area_struct, address: ulong, pmd: pmd_t, write: bool
 ) -> folio | None:
-    """follow_page_pte(): the page of a PTE with a reference; None: no_page_table()."""
+    """follow_page_pte(): the page of a PTE with a reference; None: no_page_table().
+
+    The zero page is one that can be read as well as any other.
+    """
     map = pte_maps.current
     ptep = pte_offset_map_lock(vma.vm_mm, pmd, address, map)
     if ptep is None:
         return None
     page: folio | None = None
     pte = ptep_get(ptep)
-    if pte_present(pte) and (not write or pte_write(pte)) and not is_zero_pte(pte):
+    if pte_present(pte) and (not write or pte_write(pte)):
         page = page_folio(pfn_to_page(pte_pfn(pte)))
         folio_get(page)  # try_grab_folio(): nobody can free it while the PTL is held
     pte_unmap_unlock(map)
