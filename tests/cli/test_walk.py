@@ -109,11 +109,15 @@ def test_one_of_two_tables(pagerace: CommandLine) -> None:
         (TABLES, []),
         (TABLES, ["::PTE"]),
         ("x = 1\n", []),
+        (RIGHT.partition("def ")[0] + "EMPTY = mm_walk_ops()\n", []),
         (RIGHT.replace("def pte_entry", "def pte_entyr"), []),
         (RIGHT.replace("def pte_entry(pte: pte_slot, addr", "def pte_entry(addr"), []),
         (RIGHT.replace("pte: pte_slot", "pte: pmd_t"), []),
     ],
-    ids=["kernel", "against", "no_table", "tables", "table", "none", "name", "few", "type"],
+    ids=[
+        "kernel", "against", "no_table", "tables", "table", "none", "empty",
+        "name", "few", "type",
+    ],
 )
 def test_bad_input(
     source: str, arguments: list[str], pagerace: CommandLine, snapshot: SnapshotAssertion

@@ -90,6 +90,9 @@ def _target(
         raise UsageError(words, did_you_mean(table, known) or help)
     name = table or next(iter(tables))
     ops = tables[name]
+    if not any(getattr(ops, field) for field in ("pud_entry", "pmd_entry", "pte_entry")):
+        help = "pmd_entry" + CALLBACKS["pmd_entry"]
+        raise UsageError(f"{path} has no callback that handles pages", help)
     for field in CALLBACKS:
         _refuse_other_arguments(field, getattr(ops, field))
     claim = f"walk.{name}" if name and len(tables) > 1 else "walk"
