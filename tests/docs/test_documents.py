@@ -13,7 +13,7 @@ from tests.tidy.sources import ROOT
 
 DOCUMENTS = [
     "README.md", "docs/tutorial.md", "docs/kernel-python.md", "docs/fault-around.md",
-    "docs/pagewalk.md",
+    "docs/pagewalk.md", "docs/walkers.md",
 ]  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_times_and_kernels_compare_equal() -> None:
     assert comparable("2 passed in 1s") != comparable("3 passed in 1s")
 
 
-@pytest.mark.parametrize("name", ["fault-around", "pagewalk"])
+@pytest.mark.parametrize("name", ["fault-around", "pagewalk", "walkers"])
 def test_claims_that_are_named_exist(name: str) -> None:
     text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     named = set(re.findall(r"t\d_\w+::\w+(?:\[\w+\])?", text))

@@ -28,8 +28,8 @@ COMPLETE: dict[tuple[str, ...], set[str]] = {
     },
     (
         "t2_collapse", "t2_install", "t2_khugepaged", "t2_map_lock", "t2_mremap", "t2_munmap",
-        "t2_paging_cache",
-    ): {"use-after-free"},
+        "t2_paging_cache", "t2_reclaim", "t2_variants",
+    ): {"use-after-free", "detached-table", "unlock-by-non-owner"},
     ("t4_lost_write",): {"use-after-free"},
     ("t3_private",): set[str](),
     ("t4_mremap",): set[str](),

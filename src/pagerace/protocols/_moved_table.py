@@ -145,3 +145,8 @@ def only_tables_are_moved() -> bool:
 def the_page_is_moved() -> bool:
     """Sometimes: it is mapped at its new address only."""
     return pte_present(pte_at(NEW)) and not pte_present(pte_at(OLD))
+
+
+def the_table_is_moved() -> bool:
+    """Sometimes: there is one where there was none."""
+    return pmd_present(pmd_of(NEW).entry.value)

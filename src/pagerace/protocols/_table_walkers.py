@@ -12,19 +12,14 @@ from __future__ import annotations
 from pagerace.lang import Config, Struct
 from pagerace.machine.cpu import cpus
 from pagerace.machine.entry import watched
-from pagerace.machine.memory import Machine, count_t, ulong
-from pagerace.machine.pgtable import pfn_pte, pte_mkyoung, pte_pfn, pte_t, ptep_get, set_pte
+from pagerace.machine.memory import Machine, ulong
+from pagerace.machine.pgtable import pfn_pte, pte_mkyoung, pte_t, ptep_get, set_pte
 from pagerace.machine.tables import (
-    page_tables,
     pmd_none,
     pmd_page_vaddr,
-    pmd_pfn,
-    pmd_present,
-    pmd_trans_huge,
     pmdp_get,
 )
 from pagerace.mm.anon import mk_anon_pte, page_add_new_anon_rmap
-from pagerace.mm.atomic import atomic_read
 from pagerace.mm.fault import do_user_addr_fault
 from pagerace.mm.gup import lockless_pages_from_mm, page_lists
 from pagerace.mm.khugepaged import khugepaged_collapse_pte_mapped_thp, retract_page_tables
@@ -35,9 +30,8 @@ from pagerace.mm.mm_types import FAULT_FLAG_WRITE, folio, mem_map, page_to_pfn, 
 from pagerace.mm.mmap import mmap_region, munmap
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from pagerace.mm.mmu_notifier import mmu_notifier_register
-from pagerace.mm.notes import notes
 from pagerace.mm.page_alloc import alloc_page
-from pagerace.mm.page_flags import folio_get, folio_mapcount, folio_ref_count
+from pagerace.mm.page_flags import folio_get
 from pagerace.mm.pagemap import folio_lock, folio_unlock
 from pagerace.mm.pgalloc import (
     __pte_alloc_one,
@@ -62,8 +56,7 @@ from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.swap import put_page
 from pagerace.mm.tlb_lazy import cpu_tlbstate
 from pagerace.mm.truncate import unmap_mapping_range
-from pagerace.protocols._file_fault import mapping, mm, pmd_of, pte_at
-from pagerace.protocols._mapped_pages import entries_of
+from pagerace.protocols._file_fault import mapping, mm, pmd_of
 
 
 class Tables(Config):
@@ -183,15 +176,23 @@ def dontneed() -> None:
     madvise_dontneed(mm, 0)
 
 
+def dontneed_and_wait() -> None:
+    """Thread: the same, and wait until what RCU was asked to free is free."""
+    madvise_dontneed(mm, 0)
+    rcu_barrier()
+
+
 def dontneed_and_unmap() -> None:
-    """Thread: the same, and then munmap()."""
+    """Thread: MADV_DONTNEED of all of it, and then munmap()."""
     madvise_dontneed(mm, 0)
     munmap(mm, 0)
+    rcu_barrier()
 
 
 def write_fault() -> None:
     """Thread: one page fault of a store to page 0."""
     do_user_addr_fault(mm, 0, FAULT_FLAG_WRITE)
+    rcu_barrier()
 
 
 def alloc_table() -> None:
@@ -267,82 +268,3 @@ def write_protect() -> None:
     folio_lock(mem_map[0])
     folio_mkclean(mem_map[0])
     folio_unlock(mem_map[0])
-
-
-def tables_are_counted() -> bool:
-    """T2-S5, at the end: ``nr_ptes`` is the number of tables that are linked, and no other is
-    in use: each was freed once."""
-    pmd = pmd_of()
-    linked: count_t = 0
-    if pmd_present(pmd) and not pmd_trans_huge(pmd):
-        linked = 1
-        if not page_tables.allocated(pmd_page_vaddr(pmd)):
-            return False
-    used: count_t = 0
-    for table in page_tables:
-        if page_tables.allocated(table):
-            used += 1
-    return used == linked and atomic_read(mm.nr_ptes) == linked
-
-
-def a_table_goes_before_another_comes() -> bool:
-    """T2-S8: an entry that points to a table becomes none before it becomes anything else.
-
-    Who stores there without the lock of the entry, or does not look again under it, stores
-    over what somebody else has stored.
-    """
-    return not watched.overwritten
-
-
-def tables_are_installed_under_mmap_lock() -> bool:
-    """T2-S10: nobody brings a table who has no more than an rmap lock: what keeps others
-    out while tables are freed is mmap_lock."""
-    return not notes.unlocked_install
-
-
-def no_table_is_there() -> bool:
-    """Sometimes: there is no table."""
-    return not pmd_present(pmd_of())
-
-
-def a_pin_is_of_what_is_mapped() -> bool:
-    """T2-S6, at the end: what GUP-fast has got is what the process sees.
-
-    So there was an instant after the reference was taken at which PMD entry and PTE were
-    those that led there, and who counted references after it has seen that one.
-    """
-    page = noted.pinned
-    pmd = pmd_of()
-    if page is None or not pmd_present(pmd):
-        return page is None
-    mapped = pmd_pfn(pmd) if pmd_trans_huge(pmd) else pte_pfn(pte_at(0))
-    return mapped == page_to_pfn(page) or folio_ref_count(page) == 0
-
-
-def a_huge_page_is_mapped() -> bool:
-    """Sometimes: the table gave way to a huge page."""
-    return pmd_trans_huge(pmd_of())
-
-
-def rounds_are_changes() -> bool:
-    """T2-P1: who locks a table begins again at most once for each change of the PMD entry.
-
-    That he comes to an end where it does not change is what every check looks for (livelock).
-    """
-    return notes.again <= watched.changes
-
-
-def a_round_was_in_vain() -> bool:
-    """Sometimes: a table was exchanged while somebody was about to lock it."""
-    return notes.again != 0
-
-
-def each_page_is_mapped_as_it_counts() -> bool:
-    """T2-S3, at the end: a page has as many entries as its mapcount says, and no reference
-    but theirs: no table went with an entry in it."""
-    for page in mem_map:
-        pfn = page_to_pfn(page)
-        entries = entries_of(pfn)
-        if pfn != 0 and (folio_mapcount(page) != entries or folio_ref_count(page) != entries):
-            return False
-    return True

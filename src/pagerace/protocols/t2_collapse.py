@@ -20,15 +20,17 @@ from pagerace.mm.khugepaged import Khugepaged
 from pagerace.mm.khugepaged_anon import __collapse_huge_page_isolate
 from pagerace.mm.pgalloc import pmdp_collapse_flush
 from pagerace.mm.tlb import flush_tlb_mm_range, sysvec_call_function
-from pagerace.protocols._table_walkers import (
-    Tables,
+from pagerace.protocols._table_claims import (
     a_huge_page_is_mapped,
     a_pin_is_of_what_is_mapped,
     a_table_goes_before_another_comes,
+    tables_are_counted,
+)
+from pagerace.protocols._table_walkers import (
+    Tables,
     collapse,
     gup_fast_and_keep,
     setup,
-    tables_are_counted,
 )
 
 THREADS = [thread(collapse, cpu=0), thread(gup_fast_and_keep, cpu=1)]

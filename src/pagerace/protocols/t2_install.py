@@ -16,15 +16,17 @@ from pagerace.mm.notes import Notes
 from pagerace.mm.pgalloc import __pte_alloc, mm_dec_nr_ptes, pmd_install, pte_free
 from pagerace.mm.pgtable import pmd_lock
 from pagerace.mm.spinlock import spin_lock, spin_unlock
-from pagerace.protocols._table_walkers import (
-    Tables,
+from pagerace.protocols._table_claims import (
     a_table_goes_before_another_comes,
-    alloc_table,
     no_table_is_there,
-    retract,
-    setup,
     tables_are_counted,
     tables_are_installed_under_mmap_lock,
+)
+from pagerace.protocols._table_walkers import (
+    Tables,
+    alloc_table,
+    retract,
+    setup,
 )
 
 v6_6 = protocol(

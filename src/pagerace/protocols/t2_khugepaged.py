@@ -27,15 +27,17 @@ from pagerace.mm.rcu_callbacks import rcu_core
 from pagerace.mm.rcupdate import Rcu, __call_rcu
 from pagerace.mm.table_free import tlb_remove_table_sync_one
 from pagerace.mm.tlb import sysvec_call_function
+from pagerace.protocols._table_claims import (
+    no_table_is_there,
+    tables_are_counted,
+)
 from pagerace.protocols._table_walkers import (
     Tables,
     collapse_mapped,
     gup_fast,
-    no_table_is_there,
     retract,
     retract_and_wait,
     setup,
-    tables_are_counted,
     unmap_file,
 )
 

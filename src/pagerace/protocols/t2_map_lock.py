@@ -18,17 +18,19 @@ from pagerace.mm.notes import Notes
 from pagerace.mm.pgtable_generic import ___pte_offset_map, __pte_offset_map_lock, pte_unmap
 from pagerace.mm.rcu_callbacks import rcu_core
 from pagerace.mm.rcupdate import Rcu, rcu_read_lock, rcu_read_unlock
+from pagerace.protocols._table_claims import (
+    a_round_was_in_vain,
+    no_table_is_there,
+    rounds_are_changes,
+    tables_are_counted,
+)
 from pagerace.protocols._table_walkers import (
     Tables,
-    a_round_was_in_vain,
     lock_table,
-    no_table_is_there,
     read_table,
     retract_and_alloc,
     retract_and_wait,
-    rounds_are_changes,
     setup,
-    tables_are_counted,
 )
 
 NO_READER = [

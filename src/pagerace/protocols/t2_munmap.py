@@ -34,10 +34,12 @@ from pagerace.mm.rcupdate import Rcu, __call_rcu
 from pagerace.mm.table_free import tlb_remove_table_sync_one
 from pagerace.mm.tlb import sysvec_call_function
 from pagerace.mm.vma import unlink_file_vma
+from pagerace.protocols._table_claims import (
+    tables_are_counted,
+)
 from pagerace.protocols._table_walkers import (
     gup_fast,
     setup,
-    tables_are_counted,
     unmap,
     unmap_and_wait,
     write_protect,

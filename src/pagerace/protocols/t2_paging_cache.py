@@ -22,10 +22,12 @@ from pagerace.mm.mmu_gather import (
 )
 from pagerace.mm.tlb import __flush_tlb_range, flush_tlb_mm_range, sysvec_call_function
 from pagerace.mm.tlb_lazy import LazyTlb
+from pagerace.protocols._table_claims import (
+    tables_are_counted,
+)
 from pagerace.protocols._table_walkers import (
     Tables,
     setup,
-    tables_are_counted,
     unmap,
 )
 
