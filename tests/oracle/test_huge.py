@@ -54,6 +54,10 @@ CASES = {
     ),
     "move": (Store(0, 131, 5), Mremap(0, 128, 512, 512, MOVE, 640), Store(0, 130, 1)),
     "move a part": (Store(0, 131, 5), Mremap(0, 130, 9, 9, MOVE, 700), Store(0, 701, 1)),
+    "free beside another of its index": (
+        Store(0, 700, 1), Mremap(0, 640, 512, 512, MOVE | c.MREMAP_DONTUNMAP, 128),
+        Store(0, 700, 1), Store(0, 130, 1), Madvise(0, 579, 60, c.MADV_FREE),
+    ),
     "populate": (
         Madvise(0, 0, WINDOW, c.MADV_POPULATE_READ), Fork(0, 1),
         Madvise(0, 0, WINDOW, c.MADV_POPULATE_WRITE),

@@ -16,7 +16,7 @@ from pagerace.machine.pgtable import (
     ptep_get,
     set_pte,
 )
-from pagerace.machine.tables import pmd_none, pmdp_get
+from pagerace.machine.tables import pmd_none, pmd_pfn, pmd_trans_huge, pmdp_get
 from pagerace.mm.anon import Anon
 from pagerace.mm.huge_memory import split_huge_pmd
 from pagerace.mm.mm_types import (
@@ -75,7 +75,7 @@ def remove_migration_pte(page: folio, vma: vm_area_struct) -> None:
     if not maps_page(vma, page.index) or frames[page_to_pfn(page)].content != 0:
         return
     pmd = mm_find_pmd(vma.vm_mm, address)
-    if pmd is None or pmd_none(pmdp_get(pmd)):
+    if pmd is None or pmd_none(pmdp_get(pmd)) or pmd_trans_huge(pmdp_get(pmd)):
         return
     slot = pte_entry(pmd, address)
     pte = ptep_get(slot)
@@ -105,6 +105,8 @@ def maps_dirty(head: folio, n: ulong, vma: vm_area_struct, address: ulong) -> bo
     pmd = mm_find_pmd(vma.vm_mm, address)
     if pmd is None or pmd_none(pmdp_get(pmd)):
         return False
+    if pmd_trans_huge(pmdp_get(pmd)) and pmd_pfn(pmdp_get(pmd)) != page_to_pfn(head):
+        return False  # check_pmd(): another huge page of the same index
     split_huge_pmd(vma, pmd, address)
     pte = ptep_get(pte_entry(pmd, address))
     return pte_present(pte) and pte_pfn(pte) == page_to_pfn(head) + n and pte_dirty(pte)
