@@ -21,18 +21,20 @@ from pagerace.mm.notes import notes
 from pagerace.mm.page_flags import folio_mapcount, folio_ref_count
 from pagerace.protocols._file_fault import mm, pmd_of, pte_at
 from pagerace.protocols._mapped_pages import entries_of
-from pagerace.protocols._table_walkers import noted
+from pagerace.protocols._table_walkers import Tables, noted
 
 
 def tables_are_counted() -> bool:
-    """T2-S5, at the end: ``nr_ptes`` is the number of tables that are linked, and no other is
-    in use: each was freed once."""
+    """T2-S5, at the end: ``nr_ptes`` is the number of tables that are linked, or deposited for
+    a huge page of no file, and no other is in use: each was freed once."""
     pmd = pmd_of()
     linked: count_t = 0
     if pmd_present(pmd) and not pmd_trans_huge(pmd):
         linked = 1
         if not page_tables.allocated(pmd_page_vaddr(pmd)):
             return False
+    if pmd_trans_huge(pmd) and Tables.anonymous:
+        linked = 1
     used: count_t = 0
     for table in page_tables:
         if page_tables.allocated(table):
