@@ -43,8 +43,14 @@ class Lowerer(Functions):
     # -- statements -------------------------------------------------------------
 
     def block(self, statements: list[ast.stmt]) -> None:
-        """Lower statements; a refused one is recorded and the next is looked at."""
+        """Lower statements; a refused one is recorded and the next is looked at.
+
+        What stands behind a return that is always taken, most often because a parameter says
+        so, is no part of the program.
+        """
         for statement in statements:
+            if self.current == self.unreached:
+                return
             try:
                 self.statement(statement)
             except Skip:

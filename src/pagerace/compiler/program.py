@@ -381,9 +381,10 @@ class _Compilation:
 
     def _bounds(self, cpus: list[int]) -> dict[str, str]:
         bounds = {"CPUs": str(len(set(cpus)))}
-        for (_, name), value in self.parameters.items():
+        for (config, name), value in self.parameters.items():
             if name != "cpus" and isinstance(value, int) and not isinstance(value, bool):
-                bounds[name] = str(value)
+                if value or type.__getattribute__(config, name):  # none, as ever, is no bound
+                    bounds[name] = str(value)
         bounds["switches"] = "unbounded"
         bounds["order"] = "sc"
         return bounds
