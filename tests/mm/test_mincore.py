@@ -23,7 +23,7 @@ def mincore(start: int, pages: int) -> list[int] | int:
     assert tasks.current.held_locks == 0
     if result < 0:
         return result
-    return [int(present) for present in list(mincore_all.current.vec)[:result]]
+    return [int(present) for present in list(mincore_all.current.vec)[:pages]]
 
 
 @pytest.mark.parametrize("name", ["v5.6", "v6.5", "v6.19"])

@@ -14,6 +14,7 @@ from pagerace.oracle.compare import Context, Difference, Known, differences
 from pagerace.oracle.generate import Features, from_seed
 from pagerace.oracle.program import (
     KINDS,
+    Exit,
     Fork,
     Load,
     Mmap,
@@ -126,7 +127,8 @@ def test_the_document_has_everything() -> None:
 
 
 def test_a_judge_that_stops_differs() -> None:
-    found = list(differences(3, Observation(0), Observation(0, stopped="bad-page-state"), ALL))
+    stopped = Observation(0, stopped="bad-page-state")
+    found = list(differences(3, Observation(0), stopped, ALL, Exit(0)))
     assert [(item.what, item.model) for item in found] == [("end of the run", "bad-page-state")]
 
 

@@ -154,17 +154,17 @@ def do_mincore(mm: mm_struct, addr: ulong, pages: ulong) -> s64:
 
 
 def mincore(mm: mm_struct, start: ulong, len: ulong) -> s64:
-    """sys_mincore(): how many pages it told of, or an error; ``mincore_vecs`` has the answers.
+    """sys_mincore(): 0, or an error; ``mincore_all`` has the answers.
 
     Of vec_pages() pages at most: in the kernel a loop copies one such part after the other.
     -ENOMEM where a page on the way is not mapped; what is before it was told.
     """
+    answers = mincore_all.current
+    answers.at = 0
     if start + len < start or start + len > task_size():
         return -ENOMEM
     if len > vec_pages():
         return -EINVAL
-    answers = mincore_all.current
-    answers.at = 0
     done: s64 = 0
     while done >= 0 and answers.at < len:
         mmap_read_lock(mm)
@@ -172,7 +172,7 @@ def mincore(mm: mm_struct, start: ulong, len: ulong) -> s64:
         mmap_read_unlock(mm)
         if done > 0:
             copy_to_user(answers, u32(done))
-    return done if done < 0 else s64(len)
+    return done if done < 0 else s64(0)
 
 
 def copy_to_user(answers: mincore_vec, number: u32) -> None:

@@ -110,7 +110,7 @@ def sys_madvise(process: u32, start: ulong, len: ulong, behavior: u32) -> s64:
 
 
 def sys_mincore(process: u32, start: ulong, len: ulong) -> s64:
-    """mincore(): the number of pages; the answers are in ``mincore_all``."""
+    """mincore(): 0 or an error; the answers are in ``mincore_all``."""
     return mincore(mms[process], start, len)
 
 

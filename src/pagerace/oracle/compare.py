@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 from pagerace.oracle import constants as c
 from pagerace.oracle.program import (
     KINDS,
     Call,
+    Mincore,
     Observation,
     Page,
     Program,
@@ -157,7 +159,7 @@ def compare(
     for step, (left, right) in enumerate(zip(kernel, model, strict=False)):
         _count(compared, program.calls[step], left, right)
         unexplained: list[Difference] = []
-        for difference in differences(step, left, right, kinds):
+        for difference in differences(step, left, right, kinds, program.calls[step]):
             for item in known:
                 if item.explains(difference, context):
                     compared.known[item.name] += difference.count
@@ -182,7 +184,7 @@ def _count(compared: Compared, call: Call, kernel: Observation, model: Observati
 
 
 def differences(
-    step: int, kernel: Observation, model: Observation, kinds: frozenset[str]
+    step: int, kernel: Observation, model: Observation, kinds: frozenset[str], call: Call
 ) -> Iterator[Difference]:
     """Everything that is not the same after one call."""
     if kernel == model:
@@ -193,6 +195,8 @@ def differences(
         return
     if "results" in kinds and kernel.result != model.result:
         yield Difference(step, "results", "result", kernel.result, model.result)
+    if "results" in kinds and isinstance(call, Mincore):
+        yield from _in_a_row(_of_vectors(step, kernel, model, call))
     if "signals" in kinds:
         left = (kernel.signal, kernel.code, kernel.fault_page)
         right = (model.signal, model.code, model.fault_page)
@@ -212,6 +216,16 @@ def differences(
         if one != other:
             yield from _of_mappings(step, one, other, kinds)
             yield from _in_a_row(_of_pages(step, one, other, kinds))
+
+
+def _of_vectors(
+    step: int, kernel: Observation, model: Observation, call: Mincore
+) -> Iterator[Difference]:
+    """What mincore() told, page by page; None where one of the two did not tell of it."""
+    told = zip_longest(kernel.vector, model.vector)
+    for page, values in enumerate(told, call.address):
+        if values[0] != values[1]:
+            yield Difference(step, "results", "mincore", *values, call.actor, page)
 
 
 def _of_pages(

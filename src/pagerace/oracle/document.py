@@ -6,7 +6,15 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from pagerace.oracle.program import CALLS, Call, File, Observation, Program
+from pagerace.oracle.program import (
+    CALLS,
+    MINCORE_MAX,
+    Call,
+    File,
+    Mincore,
+    Observation,
+    Program,
+)
 
 SCHEMA = "pagerace-program/1"
 
@@ -109,6 +117,8 @@ def _check(program: Program) -> None:
         place = f"calls[{number}]"
         if call.actor not in alive:
             raise ProgramError(f"{place}: process {call.actor} is not alive")
+        if isinstance(call, Mincore) and call.length > MINCORE_MAX:
+            raise ProgramError(f"{place}: mincore() of more than {MINCORE_MAX} pages")
         name = type(call).__name__
         if name == "Fork":
             child = getattr(call, "child")  # noqa: B009

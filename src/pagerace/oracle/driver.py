@@ -14,6 +14,7 @@ from pagerace.machine.memory import frames, pfn_t, ulong
 from pagerace.machine.pgtable import pfn_pte, pte_pfn
 from pagerace.mm.anon import is_zero_pte
 from pagerace.mm.fault import user_load, user_store
+from pagerace.mm.mincore import mincore_all
 from pagerace.mm.mm_types import mappings, mm_struct, mms, page_folio, pfn_to_page
 from pagerace.mm.mman import VM_ACCESS_FLAGS, VM_WRITE
 from pagerace.mm.mmap import vma_lookup
@@ -153,3 +154,11 @@ def dump_areas(process: u32, out: ptr[u64]) -> u32:
             out[at + 13] = mss.anonymous_thp
     mmap_read_unlock(mm)
     return u32(mm.map_count)
+
+
+def dump_mincore(out: ptr[u64]) -> u32:
+    """What the last mincore() told the user; of how many pages."""
+    answers = mincore_all.current
+    for i in range(answers.at):
+        out[i] = u64(answers.vec[i])
+    return answers.at

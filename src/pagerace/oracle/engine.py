@@ -53,6 +53,7 @@ NAMES = (
     "boot", "sys_process_create", "sys_file_create", "sys_memfd_create", "sys_mmap",
     "sys_munmap", "sys_mprotect", "sys_mremap", "sys_madvise", "sys_msync", "sys_fork",
     "sys_exit", "sys_ftruncate", "sys_pwrite", "sys_pread", "sys_fsync",
+    "sys_mincore",
 )  # fmt: skip
 
 
@@ -71,9 +72,9 @@ class Native:
     ) -> None:
         here = [getattr(syscalls, name) for name in names]
         drives = (
-            driver.dump_areas, driver.dump_pages, driver.load_page, driver.store_page,
-            driver.set_mode, driver.leave, driver.faults_so_far,
-            driver.major_faults_so_far,
+            driver.dump_areas, driver.dump_mincore, driver.dump_pages,
+            driver.load_page, driver.store_page, driver.set_mode, driver.leave,
+            driver.faults_so_far, driver.major_faults_so_far,
         )  # fmt: skip
         self.running = Running([*here, *drives], config, edits=edits)
         self.start = WINDOW_START

@@ -24,6 +24,7 @@ from pagerace.oracle.program import (
     Ftruncate,
     Load,
     Madvise,
+    Mincore,
     Mmap,
     Mprotect,
     Mremap,
@@ -60,12 +61,14 @@ class Features:
         c.MADV_DONTNEED, c.MADV_POPULATE_READ, c.MADV_POPULATE_WRITE, c.MADV_FREE,
         c.MADV_NORMAL, c.MADV_RANDOM, c.MADV_SEQUENTIAL, c.MADV_DONTFORK, c.MADV_DOFORK,
         c.MADV_WIPEONFORK, c.MADV_KEEPONFORK, c.MADV_HUGEPAGE, c.MADV_NOHUGEPAGE,
+        c.MADV_COLD,
     )  # fmt: skip
 
 
 OPERATIONS = {
     "load": 20, "store": 26, "mmap": 14, "munmap": 5, "mprotect": 8, "madvise": 7,
     "mremap": 6, "fork": 4, "ftruncate": 4, "pwrite": 3, "pread": 2, "msync": 2, "exit": 2,
+    "mincore": 3,
 }  # fmt: skip
 
 
@@ -411,6 +414,10 @@ class Generator:
             {c.MS_SYNC: 6, c.MS_ASYNC: 2, c.MS_INVALIDATE: 1, c.MS_SYNC | c.MS_ASYNC: 1, 8: 1}
         )
         return Msync(actor, first, length, flags)
+
+    def _mincore(self, actor: int) -> Call:
+        first, length = self.range(actor)
+        return Mincore(actor, first, 0 if self.once_in(WRONG * 2) else length)
 
     def _ftruncate(self, actor: int) -> Call:
         file = self._file_number()

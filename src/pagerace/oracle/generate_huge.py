@@ -23,6 +23,7 @@ BORDERS = tuple(range(FIRST, WINDOW, HUGE))
 OPERATIONS = {
     "load": 16, "store": 26, "mmap": 4, "munmap": 6, "mprotect": 10, "madvise": 18,
     "mremap": 8, "fork": 6, "exit": 5,
+    "mincore": 4,
 }  # fmt: skip
 # Those that come often, and all.
 OFTEN = {
@@ -95,7 +96,9 @@ def huge_features(features: Features | None = None) -> Features:
     """Features of programs about huge pages, with the calls that ``features`` has."""
     known = features.operations if features else OPERATIONS
     made = {name: n for name, n in OPERATIONS.items() if name in known}
-    return Features(operations=made, files=(), private=True)
+    # MADV_COLD of a part of a huge page splits it, which mm/ leaves out.
+    advices = tuple(advice for advice in Features().advices if advice != c.MADV_COLD)
+    return Features(operations=made, files=(), private=True, advices=advices)
 
 
 def from_seed(

@@ -36,6 +36,7 @@ from pagerace.oracle.program import (
     Ftruncate,
     Load,
     Madvise,
+    Mincore,
     Mmap,
     Mprotect,
     Mremap,
@@ -52,10 +53,11 @@ from pagerace.oracle.program import Call as AnyCall
 from pagerace.oracle.seeing import Areas, Frames, Watcher
 from pagerace.oracle.subject import Fault, Nursery, Subject, interrupted_later
 
-_MMAP, _MPROTECT, _MUNMAP, _MREMAP, _MSYNC, _MADVISE = 9, 10, 11, 25, 26, 28
+_MMAP, _MPROTECT, _MUNMAP, _MREMAP, _MSYNC, _MINCORE, _MADVISE = 9, 10, 11, 25, 26, 27, 28
 _PREAD, _PWRITE, _FTRUNCATE, _OPENAT = 17, 18, 77, 257
 _AT_FDCWD = -100
 
+_NOT_TOLD = b"\xff"
 _CODES = {
     (signal.SIGSEGV, 1): "SEGV_MAPERR",
     (signal.SIGSEGV, 2): "SEGV_ACCERR",
@@ -166,6 +168,7 @@ class _Run:
         self.nursery = nursery
         self.program = program
         self.watchers: dict[int, Watcher] = {}
+        self.told: tuple[int, ...] = ()  # by the mincore() that was just made
         self._scratch = nursery.scratch
         # Behind the list: the page that is written and read, and paths.
         self._buffer = (self._scratch.pages - 1) * PAGE
@@ -220,7 +223,8 @@ class _Run:
         else:
             minor, major = watcher.new_faults()
         spaces = tuple(self.watchers[number].look() for number in sorted(self.watchers))
-        return Observation(result, name, code, page, minor, major, spaces)
+        told, self.told = self.told, ()
+        return Observation(result, name, code, page, minor, major, spaces, vector=told)
 
     def _ended(self, watcher: Watcher) -> tuple[int, int]:
         watcher.close()
@@ -248,6 +252,15 @@ class _Run:
         if done == 0:
             return END_OF_FILE
         return self._scratch.words[self._buffer // 8] if done > 0 else done
+
+    def mincore(self, subject: Subject, call: Mincore) -> int:
+        """The vector lies where the list does; what the kernel leaves there was not told."""
+        memory, size = self._scratch.memory, min(call.length, self._buffer)
+        memory[:size] = _NOT_TOLD * size
+        where, length = _address(call.address), call.length * PAGE
+        result = subject.syscall(_MINCORE, where, length, image.SCRATCH)
+        self.told = tuple(byte & 1 for byte in memory[:size].partition(_NOT_TOLD)[0])
+        return result
 
     def placed(self, subject: Subject, result: int, length: int) -> int:
         """Where a mapping is now, as a page; outside the window it is unmapped."""
@@ -295,6 +308,7 @@ _CALLS: dict[type, Callable[[_Run, Subject, Any], Fault | int]] = {
     Mremap: _Run.mremap,
     Madvise: _simple(_MADVISE, "advice"),
     Msync: _simple(_MSYNC, "flags"),
+    Mincore: _Run.mincore,
     Ftruncate: lambda run, subject, call: subject.syscall(
         _FTRUNCATE, call.file, call.pages * PAGE
     ),

@@ -64,6 +64,8 @@ NOT_GENERATED = (
     "Regular files written in large pieces, whose folios have several pages, and huge pages of "
     "files: the only folios of several pages are anonymous ones of 2 MiB. khugepaged is kept "
     "asleep, and nothing is moved to where the kernel likes, for that decides what is split.",
+    "MADV_COLD in programs about huge pages: of a part of one it splits the folio, which mm/ "
+    "leaves out.",
     "Swapping and reclaim: programs are small, and nothing takes their pages away.",
 )
 

@@ -20,6 +20,7 @@ from pagerace.oracle.fault_around import USUAL
 from pagerace.oracle.program import (
     ELSEWHERE,
     END_OF_FILE,
+    MINCORE_MAX,
     PAGE,
     Exit,
     File,
@@ -27,6 +28,7 @@ from pagerace.oracle.program import (
     Ftruncate,
     Load,
     Madvise,
+    Mincore,
     Mmap,
     Mprotect,
     Mremap,
@@ -177,15 +179,21 @@ class _Run:
             result, page = 0, call.page
         elif isinstance(call, Load):
             result = self._content(call)
+        told = self._told() if isinstance(call, Mincore) else ()
         spaces = tuple(self._look(number) for number in sorted(self.processes))
         all_now, major_now = self.faults()
         major = major_now - major
         minor = all_now - faults - major
-        return Observation(result, signal, code, page, minor, major, spaces)
+        return Observation(result, signal, code, page, minor, major, spaces, vector=told)
 
     def faults(self) -> tuple[int, int]:
         """All faults since the beginning, and the major ones."""
         return self.call_of(driver.faults_so_far), self.call_of(driver.major_faults_so_far)
+
+    def _told(self) -> tuple[int, ...]:
+        """The vector of the last mincore()."""
+        answers = array("Q", bytes(8 * MINCORE_MAX))
+        return tuple(answers[: self.call_of(driver.dump_mincore, answers)])
 
     def _content(self, call: Load) -> int:
         self._dump(call.actor, call.page, 1)
@@ -330,6 +338,7 @@ _CALLS: dict[type, Callable[[_Run, Any], int]] = {
     Mremap: _Run.mremap,
     Madvise: _range("sys_madvise", "advice"),
     Msync: _range("sys_msync", "flags"),
+    Mincore: _range("sys_mincore"),
     Ftruncate: _Run.ftruncate,
     Pwrite: _Run.pwrite,
     Pread: _Run.pread,

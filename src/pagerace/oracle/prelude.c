@@ -135,6 +135,28 @@ static void show_mappings(int number, pid_t pid)
 		fclose(file);
 }
 
+/* mincore(): what it told of pages is printed behind the result. */
+static unsigned char told[4096];
+static long told_pages;
+
+static long pages_in_memory(void *first, long pages)
+{
+	memset(told, 0xff, sizeof(told));
+	told_pages = pages;
+	return mincore(first, pages * PAGE, told);
+}
+
+static void show_told(void)
+{
+	if (told_pages)
+		printf("    mincore ");
+	for (long i = 0; i < told_pages && told[i] != 0xff; i++)
+		putchar('0' + (told[i] & 1));
+	if (told_pages)
+		putchar('\n');
+	told_pages = 0;
+}
+
 static void done(int step, const char *text, long result, int error)
 {
 	long minor = minor_faults() - minor_before;
@@ -149,6 +171,7 @@ static void done(int step, const char *text, long result, int error)
 		printf("%ld", result);
 	printf(", %ld minor faults\n", minor);
 	signal_number = 0;
+	show_told();
 	for (int number = 0; number < PROCESSES; number++) {
 		if (common->pid[number]) {
 			show_pages(number, common->pid[number]);

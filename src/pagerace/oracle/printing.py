@@ -15,6 +15,7 @@ from pagerace.oracle.program import (
     Ftruncate,
     Load,
     Madvise,
+    Mincore,
     Mmap,
     Mprotect,
     Mremap,
@@ -178,6 +179,8 @@ def _in_c(call: Call) -> str:
             return f"madvise(AT_PAGE({call.address}), {call.length} * PAGE, {word('advice')})"
         case Msync():
             return f"msync(AT_PAGE({call.address}), {call.length} * PAGE, {word('flags')})"
+        case Mincore():
+            return f"pages_in_memory(AT_PAGE({call.address}), {call.length})"
         case Ftruncate():
             return f"ftruncate({_file(call.file)}, {call.pages} * PAGE)"
         case Pwrite():

@@ -105,6 +105,15 @@ class Msync:
 
 
 @dataclass(frozen=True, slots=True)
+class Mincore:
+    """mincore(): the result is 0, and ``Observation.vector`` has what it told of pages."""
+
+    actor: int
+    address: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ftruncate:
     """ftruncate(): the file is ``pages`` long from now on."""
 
@@ -170,16 +179,18 @@ class Exit:
 
 Call: TypeAlias = (
     Mmap | Munmap | Mprotect | Mremap | Madvise | Msync | Ftruncate | Pwrite | Pread
-    | Load | Store | Fork | Exit
+    | Load | Store | Fork | Exit | Mincore
 )  # fmt: skip
 CALLS: dict[str, type] = {
     kind.__name__.lower(): kind
     for kind in (
         Mmap, Munmap, Mprotect, Mremap, Madvise, Msync, Ftruncate, Pwrite, Pread,
-        Load, Store, Fork, Exit,
+        Load, Store, Fork, Exit, Mincore,
     )
 }  # fmt: skip
 END_OF_FILE = -1 << 62
+# Pages that one mincore() asks about at most: the kernel tells of so many at once.
+MINCORE_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +267,8 @@ class Observation:
     "BUS_ADRERR") and the page of si_addr; the process lives on and the access is left out.
     ``stopped``: why nothing runs any more, for example a detector of the judge's own; such an
     observation is the last of a program.
+    ``vector``: of mincore(), a number for each page that it told of, 1 where the page is in
+    memory.  An error comes behind what it told: -ENOMEM has the pages before the hole.
     ``minor``, ``major``: faults of the actor during the call (getrusage), None if unknown.
     ``spaces``: all processes that are alive now, by number.
     """
@@ -268,6 +281,7 @@ class Observation:
     major: int | None = None
     spaces: tuple[Space, ...] = ()
     stopped: str = ""
+    vector: tuple[int, ...] = ()
 
 
 # The kinds of observation, in the order of the output.

@@ -6,6 +6,7 @@ import errno
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
+from itertools import groupby
 from typing import Any
 
 from pagerace.oracle.compare import Difference
@@ -158,7 +159,18 @@ def outcome_of(observation: Observation) -> str:
     if observation.signal:
         return f"{observation.signal} {observation.code} at page {observation.fault_page}"
     faults = f"  ({observation.minor} faults)" if observation.minor else ""
-    return result(observation.result) + faults
+    return result(observation.result) + _told(observation.vector) + faults
+
+
+def _told(vector: Sequence[int]) -> str:
+    """The vector of mincore(); a long row of the same is counted."""
+    parts: list[str] = []
+    for number, row in groupby(vector):
+        size = len([*row])
+        short = str(number) * size if size <= 8 else f"{number} x{size}"
+        together = bool(parts) and size <= 8 and " " not in parts[-1]
+        parts[-1:] = [parts[-1] + short] if together else [*parts[-1:], short]
+    return f", told {', '.join(parts)}" if parts else ""
 
 
 def programs(found: Found) -> str:
