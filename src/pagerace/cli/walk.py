@@ -10,9 +10,9 @@ from pagerace.cli.check import check_target
 from pagerace.cli.errors import UsageError, did_you_mean
 from pagerace.cli.stored import store_for_check
 from pagerace.cli.terminal import Terminal
-from pagerace.cli.walking import AGAINST, KERNELS, walk_target
+from pagerace.cli.walking import AGAINST, KERNELS, against_all, walk_target
 from pagerace.report import verdict
-from pagerace.report.summary import SCHEMA
+from pagerace.report.summary import SCHEMA, Summary
 
 NEWEST = KERNELS[-1]
 
@@ -34,8 +34,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--against",
         metavar="LIST",
-        default=",".join(AGAINST),
-        help=f"what goes on beside the walk: {', '.join(AGAINST)} (default: all), or none",
+        help=f"what goes on beside the walk: {', '.join(AGAINST)}, or none (default: all, once "
+        "of anonymous memory and, where khugepaged needs no mmap_lock, once of a file)",
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     add_bounds(parser)
@@ -46,23 +46,37 @@ def add_arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Check the walk; returns the exit code."""
     options.all = options.data_races = False
-    against = _against(options.against)
+    given = None if options.against is None else _against(options.against)
     if options.kernel not in KERNELS:
         guess = did_you_mean(options.kernel, KERNELS)
         raise UsageError(
             f"--kernel {options.kernel}: there is no such walk",
             guess or f"there are {', '.join(KERNELS)}",
         )
-    target = walk_target(options.file, options.kernel, against)
-    summary = check_target(target, options, terminal, store_for_check(options, terminal))
+    store = store_for_check(options, terminal)
+    summaries: list[Summary] = []
+    for against in against_all(options.kernel) if given is None else [given]:
+        target = walk_target(options.file, options.kernel, against)
+        summary = check_target(target, options, terminal, store)
+        if options.format == "text":
+            _print(summary, options, terminal, first=not summaries)
+        summaries.append(summary)
     if options.format == "json":
-        document = {"schema": SCHEMA, "results": [summary.to_document()], "errors": []}
+        results = [summary.to_document() for summary in summaries]
+        document = {"schema": SCHEMA, "results": results, "errors": []}
         terminal.out(json.dumps(document, indent=1))
-    elif options.quiet:
+    verdicts = {summary.verdict for summary in summaries}
+    return 1 if "violated" in verdicts else 0 if verdicts == {"holds"} else 3
+
+
+def _print(
+    summary: Summary, options: argparse.Namespace, terminal: Terminal, *, first: bool
+) -> None:
+    if options.quiet:
         terminal.out(verdict.short(summary))
     else:
-        terminal.out(verdict.text(summary, verbose=options.verbose))
-    return {"holds": 0, "violated": 1}.get(summary.verdict, 3)
+        text = verdict.text(summary, verbose=options.verbose)
+        terminal.out(text if first else "\n" + text)
 
 
 def _against(text: str) -> list[str]:

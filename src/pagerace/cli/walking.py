@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pagerace.cli.load import Target
 
 KERNELS = ("v5.4", "v5.5", "v5.6", "v6.5", "v6.19")
-AGAINST = ("fault", "zap", "split")
+AGAINST = ("fault", "zap", "split", "collapse")
+# khugepaged takes a table of a file away without mmap_lock, which the walk holds.
+COLLAPSE_BESIDE = ("v6.19",)
 
 # What each callback takes, as in include/linux/pagewalk.h.
 CALLBACKS = {
@@ -40,6 +42,15 @@ NEAR = 0.8
 _CLAIM = re.compile(r"walk(?:\.(?P<table>\w+))?(?:\[(?P<options>[\w.,]*)\])?")
 
 
+def against_all(kernel: str) -> list[list[str]]:
+    """What goes on beside a walk if nobody says it: of anonymous memory, and then of a file.
+
+    The second is left out where khugepaged has to wait until the walk is over.
+    """
+    anonymous = ["fault", "zap", "split"]
+    return [anonymous, ["fault", "collapse"]] if kernel in COLLAPSE_BESIDE else [anonymous]
+
+
 def walk_target(file: str, kernel: str, against: list[str]) -> Target:
     """The claim about FILE, or FILE::TABLE.  Raises UsageError and CompileError."""
     from pagerace.cli.load import load
@@ -55,7 +66,8 @@ def target_of_walk(claim: str, path: str, module: ModuleType, folder: str) -> Ta
     walks = "pagerace.mm.pagewalk_ops" in sys.modules  # a callback cannot do without it
     if match is None or not walks or not callbacks_of(module):
         return None
-    kernel, *against = (match["options"] or ",".join((KERNELS[-1], *AGAINST))).split(",")
+    default = ",".join((KERNELS[-1], *against_all(KERNELS[-1])[0]))
+    kernel, *against = (match["options"] or default).split(",")
     if kernel not in KERNELS or not set(against) <= set(AGAINST):
         return None
     return _target(path, match["table"] or "", kernel, against, module, folder)

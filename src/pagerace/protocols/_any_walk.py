@@ -6,15 +6,18 @@ from collections.abc import Iterable, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
-from pagerace.lang import Config, thread
+from pagerace.lang import Config, agent, thread
 from pagerace.lang.protocol import Protocol, Thread, protocol
 from pagerace.machine.memory import Machine
-from pagerace.mm import pagewalk_ops, table_walk
+from pagerace.mm import khugepaged, pagewalk_ops, table_walk
 from pagerace.mm.anon import Anon
 from pagerace.mm.mm_types import PageCache
 from pagerace.mm.notes import Notes
 from pagerace.mm.pagewalk_ops import mm_walk_ops
 from pagerace.mm.pgalloc import PteTables
+from pagerace.mm.table_variants import with_window
+from pagerace.mm.tlb import sysvec_call_function
+from pagerace.protocols import _file_fault, _walked_file
 from pagerace.protocols._walked import (
     an_error_is_the_last_word,
     continue_is_the_last_word,
@@ -52,6 +55,22 @@ AGAINST: dict[str, Thread] = {
     "split": thread(split),
 }
 
+# The same of a file, where it is khugepaged that needs no mmap_lock, from v6.6 on.
+FILE_KERNELS: dict[str, list[Config]] = {
+    "v5.4": [*with_window("v5.11", _file_fault.WINDOW), khugepaged.V5_11],
+    "v5.5": [*with_window("v5.11", _file_fault.WINDOW), khugepaged.V5_11],
+    "v5.6": [*with_window("v5.11", _file_fault.WINDOW), khugepaged.V5_11],
+    "v6.5": [*with_window("v6.5", _file_fault.WINDOW), khugepaged.V6_5],
+    "v6.19": [*with_window("v6.14", _file_fault.WINDOW), khugepaged.V6_6],
+}
+
+FILE_AGAINST: dict[str, Thread] = {
+    "fault": thread(_file_fault.fault_at, 0),
+    "zap": thread(_file_fault.dontneed),
+    "split": thread(_file_fault.split),
+    "collapse": thread(_file_fault.collapse),
+}
+
 ALWAYS = [
     handled_at_most_once,
     handled_at_least_once,
@@ -76,17 +95,30 @@ def tables_of(module: ModuleType, names: Iterable[str]) -> dict[str, mm_walk_ops
 
 
 def any_walk(ops: mm_walk_ops, kernel: str, against: Sequence[str]) -> Protocol:
-    """A walk over a huge page, on a CPU of its own, as are those that interfere."""
-    threads = [thread(walk, ops, cpu=0)]
+    """A walk over a huge page, on a CPU of its own, as are those that interfere.
+
+    Beside a collapse it is a file that is walked, which has a table at first.
+    """
+    file = "collapse" in against
+    beside = FILE_AGAINST if file else AGAINST
+    threads = [thread(_walked_file.walk_file if file else walk, ops, cpu=0)]
     for cpu, name in enumerate(against, 1):
-        other = AGAINST[name]
-        threads.append(thread(other.function, *other.args, cpu=cpu))
-    machine = Machine(cpus=len(threads), pages=2, frames=4, tables=2, huge_pages=True)
+        threads.append(thread(beside[name].function, *beside[name].args, cpu=cpu))
+    cpus = len(threads)
+    if file and kernel == "v6.5":  # tlb_remove_table_sync_one()
+        threads += [agent(sysvec_call_function, cpu=cpu) for cpu in range(cpus)]
+    machine = Machine(cpus=cpus, pages=2, frames=4, tables=2, huge_pages=True)
+    config = [machine, *MACHINE[1:], *KERNELS[kernel]]
+    if file:
+        config = [
+            machine.replace(tables=3), *_walked_file.MACHINE[1:],
+            *KERNELS[kernel][:1], *FILE_KERNELS[kernel],
+        ]  # fmt: skip
     return protocol(
         title="each page is handled once and only once",
         kernel="mm/pagewalk.c: walk_page_range()",
         threads=threads,
-        setup=setup,
+        setup=_walked_file.setup if file else setup,
         always=ALWAYS,
-            config=[machine, *MACHINE[1:], *KERNELS[kernel]],
+        config=config,
     )
