@@ -11,7 +11,7 @@ from pagerace.machine.cpu import cpus
 from pagerace.machine.entry import pte_t
 from pagerace.machine.memory import Machine, frames
 from pagerace.machine.tables import pmdp_get
-from pagerace.mm import syscalls
+from pagerace.mm import mprotect, syscalls
 from pagerace.mm.huge_zero import huge_zero
 from pagerace.mm.mm_types import PageCache, Thp, folio, mem_map, mms, page_to_pfn
 from pagerace.mm.mman import (
@@ -26,6 +26,7 @@ from pagerace.mm.mman import (
     MREMAP_MAYMOVE,
     PROT_NONE,
     PROT_READ,
+    PROT_WRITE,
 )
 from pagerace.mm.page_alloc import free_area
 from pagerace.mm.pgtable import mm_find_pmd
@@ -38,7 +39,7 @@ SIZES = Machine(
     levels=3, entries=2, tables=12, uppers=9, prot_none=True, huge_pages=True,
 )  # fmt: skip
 HUGE: tuple[Config, ...] = (
-    SIZES, PageCache(large=True), Thp(anonymous=True, set_aside=4)
+    SIZES, PageCache(large=True), Thp(anonymous=True, set_aside=4), mprotect.V6_18
 )  # fmt: skip
 
 
@@ -239,6 +240,46 @@ def test_madv_free_leaves_alone_what_others_have() -> None:
     assert advise(6, 1, MADV_FREE) == 0
     assert is_huge(5)
     assert counts(of(5)) == (2, 2, 2)
+
+
+def test_rights_of_a_batch() -> None:
+    assert store(0, 5)
+    assert advise(4, 4, MADV_FREE) == 0
+    assert syscalls.sys_mprotect(0, 7, 1, PROT_READ) == 0
+    assert store(0, 5)
+    assert [pte(0, page).dirty for page in range(4, 8)] == [False, True, False, False]
+    assert syscalls.sys_mprotect(0, 4, 3, PROT_READ) == 0
+    assert [pte(0, page).dirty for page in range(4, 8)] == [True, True, True, False]
+    assert [pte(0, page).accessed for page in range(4, 8)] == [True, True, True, False]
+    assert [pte(0, page).pfn - pte(0, 4).pfn for page in range(4, 8)] == [0, 1, 2, 3]
+    assert not any(pte(0, page).writable for page in range(4, 8))
+    assert not store(0, 5)
+
+
+def test_a_batch_ends_where_the_right_to_write_does() -> None:
+    assert store(0, 5)
+    assert advise(4, 4, MADV_FREE) == 0
+    assert syscalls.sys_mprotect(0, 7, 1, PROT_READ) == 0
+    assert syscalls.sys_fork(0) == 1
+    assert syscalls.sys_exit(1) == 0
+    head = of(4)
+    assert store(0, 5)
+    assert of(5) is head
+    assert [pte(0, page).writable for page in range(4, 7)] == [False, True, False]
+    assert syscalls.sys_mprotect(0, 4, 3, PROT_NONE) == 0
+    assert [pte(0, page).dirty for page in range(4, 7)] == [False, True, False]
+
+
+def test_one_page_of_a_batch_is_exclusive() -> None:
+    assert store(0, 5)
+    assert syscalls.sys_mprotect(0, 7, 1, PROT_READ) == 0
+    assert syscalls.sys_fork(0) == 1
+    assert syscalls.sys_exit(1) == 0
+    assert store(0, 5)
+    assert of(5) is of(4)
+    assert syscalls.sys_mprotect(0, 4, 3, PROT_READ) == 0
+    assert syscalls.sys_mprotect(0, 4, 3, PROT_READ | PROT_WRITE) == 0
+    assert [pte(0, page).writable for page in range(4, 7)] == [False, True, False]
 
 
 def test_populating() -> None:

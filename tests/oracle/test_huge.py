@@ -22,6 +22,7 @@ from pagerace.oracle.permitted import permitted
 from pagerace.oracle.program import (
     WINDOW_START,
     CannotJudge,
+    Exit,
     Fork,
     Load,
     Madvise,
@@ -51,6 +52,16 @@ CASES = {
     "free": (
         Store(0, 131, 5), Madvise(0, 128, 512, c.MADV_FREE), Store(0, 205, 1),
         Madvise(0, 200, 9, c.MADV_FREE),
+    ),
+    "rights of a batch": (
+        Store(0, 131, 5), Madvise(0, 128, 512, c.MADV_FREE), Mprotect(0, 600, 40, 1),
+        Store(0, 300, 5), Mprotect(0, 200, 300, 1), Mprotect(0, 128, 512, 0),
+    ),
+    "rights of two batches": (
+        Store(0, 131, 5), Madvise(0, 128, 512, c.MADV_FREE), Mprotect(0, 600, 40, 1),
+        Fork(0, 1), Exit(1), Store(0, 300, 5), Mprotect(0, 200, 300, 1),
+        Store(0, 150, 5), Mprotect(0, 128, 472, 3), Store(0, 250, 5), Store(0, 170, 5),
+        Mprotect(0, 128, 512, 0),
     ),
     "move": (Store(0, 131, 5), Mremap(0, 128, 512, 512, MOVE, 640), Store(0, 130, 1)),
     "move a part": (Store(0, 131, 5), Mremap(0, 130, 9, 9, MOVE, 700), Store(0, 701, 1)),

@@ -153,6 +153,11 @@ def pte_modify(pte: pte_t, writable: bool, none: bool) -> pte_t:
     return pte.replace(present=not none, protnone=none, writable=writable)
 
 
+def pte_advance_pfn(pte: pte_t, nr: pfn_t) -> pte_t:
+    """pte_advance_pfn() of asm/pgtable.h: the same of the page ``nr`` pages on."""
+    return pte.replace(pfn=pte.pfn + nr)
+
+
 def pte_needs_flush(oldpte: pte_t, newpte: pte_t) -> bool:
     """pte_needs_flush() of arch/x86/include/asm/tlbflush.h: may a TLB have what it must not?
 

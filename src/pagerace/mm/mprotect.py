@@ -4,17 +4,24 @@
 
 from __future__ import annotations
 
-from pagerace.lang import s64, u32
-from pagerace.machine.memory import PAGE_SIZE, ulong
+from pagerace.lang import Config, s64, u32
+from pagerace.machine.memory import PAGE_SIZE, pfn_t, ulong
 from pagerace.machine.pgtable import (
+    pte_advance_pfn,
     pte_dirty,
+    pte_mkclean,
+    pte_mkdirty,
+    pte_mkold,
     pte_mkwrite,
+    pte_mkyoung,
     pte_modify,
     pte_needs_flush,
     pte_pfn,
     pte_present,
+    pte_same,
     pte_t,
     pte_write,
+    pte_young,
     ptep_get,
     set_pte,
 )
@@ -24,7 +31,10 @@ from pagerace.mm.huge_anon import change_whole_huge_pmd
 from pagerace.mm.maple_tree import mas_find
 from pagerace.mm.mm_types import (
     Thp,
+    folio_nr_pages,
     mm_struct,
+    page_folio,
+    page_to_pfn,
     pfn_to_page,
     pmd_t,
     vm_area_struct,
@@ -57,15 +67,29 @@ from pagerace.mm.mmu_notifier import (
     mmu_notifier_invalidate_range_end,
     mmu_notifier_invalidate_range_start,
 )
+from pagerace.mm.page_flags import folio_test_large
 from pagerace.mm.pgtable import find_pte_table, ptep_get_and_clear
 from pagerace.mm.pgtable_generic import (
     mapped_pte,
+    pte_map,
     pte_maps,
     pte_offset_map_lock,
     pte_unmap_unlock,
 )
 from pagerace.mm.pgtable_levels import pmd_addr_end
 from pagerace.mm.vma import vma_modify_flags, vma_set_page_prot, vma_wants_writenotify
+
+
+class Mprotect(Config):
+    """``batches``: PTEs of consecutive pages of one large folio are handled at once.
+
+    Then accessed and dirty bits of one are those of all.  It wants PageCache.large.
+    """
+
+    batches: bool = False
+
+
+V6_18 = Mprotect(batches=True)
 
 
 def do_mprotect_pkey(mm: mm_struct, start: ulong, len: ulong, prot: u32) -> s64:
@@ -183,18 +207,96 @@ def change_pte_range(
     if pte_offset_map_lock(tlb.mm, pmd, start, map) is None:
         return False
     upgrade = vma_wants_manual_pte_write_upgrade(vma)
+    behind = start
     for addr in range(start, end, PAGE_SIZE):
+        if Mprotect.batches and addr < behind:
+            continue
+        nr_ptes: ulong = 1
         ptep = mapped_pte(map, addr)
         if pte_present(ptep_get(ptep)):
-            oldpte = ptep_get_and_clear(tlb.mm, addr, ptep)  # modify_prot_start_ptes()
+            if Mprotect.batches:
+                nr_ptes = mprotect_folio_pte_batch(map, addr, end)
+                behind = addr + nr_ptes * PAGE_SIZE
+            oldpte = modify_prot_start_ptes(tlb.mm, map, addr, nr_ptes)
             ptent = pte_modify(oldpte, vma.vm_page_prot.writable, vma.vm_page_prot.none)
-            if upgrade and not pte_write(ptent) and can_change_pte_writable(vma, ptent):
-                ptent = pte_mkwrite(ptent)
-            set_pte(ptep, ptent)  # modify_prot_commit_ptes()
-            if pte_needs_flush(oldpte, ptent):
-                tlb_flush_pte_range(tlb, addr, PAGE_SIZE)
+            if Mprotect.batches:
+                for n in range(nr_ptes):
+                    at = addr + ulong(n) * PAGE_SIZE
+                    old = pte_advance_pfn(oldpte, pfn_t(n))
+                    pte = pte_advance_pfn(ptent, pfn_t(n))
+                    prot_commit_flush_pte(tlb, vma, map, at, old, pte, upgrade)
+            else:
+                prot_commit_flush_pte(tlb, vma, map, addr, oldpte, ptent, upgrade)
     pte_unmap_unlock(map)
     return True
+
+
+def mprotect_folio_pte_batch(map: pte_map, addr: ulong, end: ulong) -> ulong:
+    """mprotect_folio_pte_batch(): PTEs from ``addr`` on that are handled at once; 1 or more.
+
+    Those of one large folio, page after page, with the same rights: folio_pte_batch_flags()
+    of mm/internal.h with FPB_RESPECT_WRITE.
+    """
+    first = pte_batch_clear_ignored(ptep_get(mapped_pte(map, addr)))
+    if is_zero_pte(first):
+        return 1
+    page = pfn_to_page(pte_pfn(first))
+    folio = page_folio(page)
+    if not folio_test_large(folio):
+        return 1
+    behind = page_to_pfn(folio) + folio_nr_pages(folio) - pte_pfn(first)
+    max_nr = min((end - addr) // PAGE_SIZE, ulong(behind))
+    nr: ulong = 1
+    while nr < max_nr:
+        pte = pte_batch_clear_ignored(ptep_get(mapped_pte(map, addr + nr * PAGE_SIZE)))
+        if not pte_same(pte, pte_advance_pfn(first, pfn_t(nr))):
+            break
+        nr += 1
+    return nr
+
+
+def pte_batch_clear_ignored(pte: pte_t) -> pte_t:
+    """__pte_batch_clear_ignored() of mm/internal.h: what may differ within a batch."""
+    return pte_mkold(pte_mkclean(pte))
+
+
+def modify_prot_start_ptes(mm: mm_struct, map: pte_map, addr: ulong, nr: ulong) -> pte_t:
+    """modify_prot_start_ptes() of include/linux/pgtable.h: all are none from here on.
+
+    The first, accessed and dirty if any of them was: the hardware keeps these bits per PTE,
+    and from here on they are the batch's.
+    """
+    pte = ptep_get_and_clear(mm, addr, mapped_pte(map, addr))
+    if Mprotect.batches:
+        for n in range(1, nr):
+            at = addr + ulong(n) * PAGE_SIZE
+            tmp = ptep_get_and_clear(mm, at, mapped_pte(map, at))
+            if pte_dirty(tmp):
+                pte = pte_mkdirty(pte)
+            if pte_young(tmp):
+                pte = pte_mkyoung(pte)
+    return pte
+
+
+def prot_commit_flush_pte(
+    tlb: mmu_gather,
+    vma: vm_area_struct,
+    map: pte_map,
+    addr: ulong,
+    oldpte: pte_t,
+    ptent: pte_t,
+    upgrade: bool,
+) -> None:
+    """set_write_prot_commit_flush_ptes() and prot_commit_flush_ptes(), of one PTE of a batch.
+
+    Whether it may be written is asked page by page: of the pages of a private folio some are
+    exclusive and others not, as commit_anon_folio_batch() finds out.
+    """
+    if upgrade and not pte_write(ptent) and can_change_pte_writable(vma, ptent):
+        ptent = pte_mkwrite(ptent)
+    set_pte(mapped_pte(map, addr), ptent)  # modify_prot_commit_ptes()
+    if pte_needs_flush(oldpte, ptent):
+        tlb_flush_pte_range(tlb, addr, PAGE_SIZE)
 
 
 def can_change_pte_writable(vma: vm_area_struct, pte: pte_t) -> bool:

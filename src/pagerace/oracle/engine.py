@@ -12,7 +12,7 @@ from pagerace.lang.structures import Config
 from pagerace.machine.counters import Counting
 from pagerace.machine.memory import Machine
 from pagerace.machine.tables import PteTables
-from pagerace.mm import mremap, syscalls, table_walk
+from pagerace.mm import mprotect, mremap, syscalls, table_walk
 from pagerace.mm.fault_around import V6_18
 from pagerace.mm.mm_types import Mm, PageCache, Thp, Vma
 from pagerace.mm.read_write import user_buffer
@@ -37,6 +37,7 @@ CONFIG: tuple[Config, ...] = (
     Thp(anonymous=True, set_aside=HUGE),
     PteTables(come_and_go=True),
     mremap.V6_12,
+    mprotect.V6_18,
     V6_18,
     table_walk.V6_14,
     Counting(on=True),

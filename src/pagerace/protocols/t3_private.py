@@ -17,7 +17,7 @@ from pagerace.mm.filemap import filemap_fault
 from pagerace.mm.fork import copy_present_pte, dup_mmap
 from pagerace.mm.mm_types import Mm, Vma
 from pagerace.mm.mmu_gather import tlb_finish_mmu
-from pagerace.mm.mprotect import change_pte_range, mprotect_range
+from pagerace.mm.mprotect import mprotect_range, prot_commit_flush_pte
 from pagerace.mm.pagemap import unlock_page
 from pagerace.mm.pgtable import ptep_set_wrprotect
 from pagerace.mm.tlb import flush_tlb_mm_range, sysvec_call_function
@@ -83,7 +83,7 @@ mprotect_beside_store = protocol(
     ],
     mutants={
         "no_flush": mutant(
-            force(change_pte_range, "pte_needs_flush(oldpte, ptent)", False),
+            force(prot_commit_flush_pte, "pte_needs_flush(oldpte, ptent)", False),
             killed_by=no_store_gets_through,
         ),
         "no_flush_at_the_end": mutant(
@@ -91,7 +91,7 @@ mprotect_beside_store = protocol(
         ),
         "write_given_back": mutant(
             force(
-                change_pte_range,
+                prot_commit_flush_pte,
                 "upgrade and not pte_write(ptent) and can_change_pte_writable(vma, ptent)",
                 True,
             ),
