@@ -25,6 +25,7 @@ UNORDERED = (
     "t4_torn_pmd::",
     "t4_paravirtual::irqs_off",
     "t5_dirty::huge_v5_6",
+    "t5_kernel::",
     "t5_walk::whole_table",
 )
 

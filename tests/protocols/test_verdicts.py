@@ -33,7 +33,10 @@ COMPLETE: dict[tuple[str, ...], set[str]] = {
     ("t4_lost_write",): {"use-after-free"},
     ("t3_private",): set[str](),
     ("t4_mremap",): set[str](),
-    ("t5_again", "t5_answers", "t5_collapse", "t5_dirty", "t5_ptes", "t5_walk"): set[str](),
+    (
+        "t5_again", "t5_answers", "t5_collapse", "t5_dirty", "t5_kernel", "t5_ptes",
+        "t5_split", "t5_walk",
+    ): set[str](),
     ("t4_torn_read", "t4_torn_pmd", "t4_torn_twice"): {"use-after-free", "livelock"},
 }
 

@@ -15,6 +15,7 @@ from pagerace.machine.tables import (
     pfn_pmd,
     pmd_none,
     pmd_page_vaddr,
+    pmd_t,
     pmd_trans_huge,
     pmdp_get,
     set_pmd,
@@ -23,16 +24,25 @@ from pagerace.mm.fault import do_user_addr_fault
 from pagerace.mm.huge_memory import split_huge_pmd
 from pagerace.mm.lockdep import LockClass
 from pagerace.mm.madvise import madvise_dontneed
-from pagerace.mm.mm_types import FAULT_FLAG_WRITE, address_space, folio, mm_struct, page_to_pfn
+from pagerace.mm.mm_types import (
+    FAULT_FLAG_WRITE,
+    Thp,
+    address_space,
+    folio,
+    mm_struct,
+    page_to_pfn,
+    ptdescs,
+)
 from pagerace.mm.mmap import find_vma, mmap_region
 from pagerace.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from pagerace.mm.page_alloc import alloc_page, folio_alloc
 from pagerace.mm.page_flags import mapcount_inc
-from pagerace.mm.pagewalk import walk_page_range
+from pagerace.mm.pagewalk import walk_page_range, walk_page_range_novma
 from pagerace.mm.pagewalk_ops import mm_walk_ops
 from pagerace.mm.pgalloc import __pte_alloc_one, pgd_alloc, pmd_populate
-from pagerace.mm.pgtable import mm_find_pmd
+from pagerace.mm.pgtable import mm_find_pmd, pgtable_trans_huge_deposit
 from pagerace.mm.pgtable_levels import HPAGE_PMD_NR, init_page_table_locks, load_new_mm_cr3
+from pagerace.mm.rmap_large import folio_add_rmap_pmd
 from pagerace.mm.rwsem import init_rwsem
 from pagerace.mm.walk_notes import MORE_THAN_ONCE, Said, asked, walked
 
@@ -88,11 +98,24 @@ def map_pages(address: ulong, how: Mapped) -> None:
 
 
 def map_huge(address: ulong, page: folio | None) -> None:
-    """By the PMD entry."""
+    """By the PMD entry; a split of it finds the table that it needs."""
     pmd = mm_find_pmd(mm, address)
     if page is not None and pmd is not None:
-        mapcount_inc(page)
+        if Thp.anonymous:
+            deposit_table(pmd)
+            vma = find_vma(mm, address)
+            if vma is not None:
+                folio_add_rmap_pmd(page, vma)
+        else:
+            mapcount_inc(page)
         set_pmd(pmd, pfn_pmd(page_to_pfn(page), False))
+
+
+def deposit_table(pmd: pmd_t) -> None:
+    """A table for when the huge page is split."""
+    table = __pte_alloc_one(mm)
+    if table is not None:
+        pgtable_trans_huge_deposit(mm, pmd, table)
 
 
 def map_table(address: ulong) -> None:
@@ -112,6 +135,13 @@ def walk(ops: mm_walk_ops) -> None:
     """Thread: the walk, as its users in mm/ and fs/proc/ begin it."""
     mmap_read_lock(mm)
     walk_page_range(mm, asked.start, asked.end, ops)
+    mmap_read_unlock(mm)
+
+
+def walk_kernel(ops: mm_walk_ops) -> None:
+    """Thread: who dumps the kernel's own tables, where no VMA is (ptdump_walk_pgd())."""
+    mmap_read_lock(mm)
+    walk_page_range_novma(mm, asked.start, asked.end, ops)
     mmap_read_unlock(mm)
 
 
@@ -204,6 +234,14 @@ def begins_again_for_a_reason() -> bool:
 def begins_again_once() -> bool:
     """T5-P2, where nobody interferes with one PMD entry: at most one more round."""
     return walked.agains <= 1
+
+
+def kernel_tables_are_not_locked() -> bool:
+    """T5-S4 of tables without a lock, which are the kernel's: nobody asks for it."""
+    for table in ptdescs:
+        if table.ptl.locked:
+            return False
+    return True
 
 
 def said_to_be_a_hole() -> bool:
