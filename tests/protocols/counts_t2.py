@@ -25,6 +25,8 @@ HOLDS: dict[str, tuple[int, int]] = {
     "t2_paging_cache::x86": (113, 43),
     "t2_paging_cache::arm64": (101, 40),
     "t2_paging_cache::lazy": (116, 44),
+    "t2_percpu_ref::read": (2_137, 92),
+    "t2_percpu_ref::asked_twice": (16_612, 141),
     "t2_reclaim::v6_14": (3_499, 82),
     "t2_reclaim::tried": (2_928, 63),
     "t2_variants::v5_11": (13_783, 128),
@@ -38,7 +40,10 @@ HOLDS: dict[str, tuple[int, int]] = {
     "t2_variants::red_blue": (33_856, 168),
     "t2_variants::atomic_unless": (35_871, 153),
     "t2_variants::qi_zheng_v3": (70_504, 164),
+    "t2_variants::percpu_ref": (207_017, 253),
     "t2_variants::scan": (15_007, 146),
+    "t2_walkers::gup_v6_14": (1_152, 57),
+    "t2_walkers::hmm_v6_14": (277, 33),
 }
 
 # Claims and mutants that are violated: steps of a shortest execution.
@@ -82,6 +87,8 @@ VIOLATED: dict[str, int] = {
     "t2_paging_cache::arm64[last_level_only]": 36,
     "t2_paging_cache::arm64[not_waited_for]": 34,
     "t2_paging_cache::lazy[spared]": 38,
+    "t2_percpu_ref::read[no_grace_period]": 70,
+    "t2_percpu_ref::asked_twice[both_do]": 73,
     "t2_reclaim::v6_14_first": 66,
     "t2_reclaim::v6_14[goes_on_as_it_was]": 70,
     "t2_reclaim::v6_14[not_looked_at_again]": 76,
@@ -90,4 +97,7 @@ VIOLATED: dict[str, int] = {
     "t2_reclaim::tried[taken_all_the_same]": 36,
     "t2_variants::v6_14_first": 116,
     "t2_variants::naive": 80,
+    "t2_walkers::gup_naive": 39,
+    "t2_walkers::hmm_naive": 33,
+    "t2_walkers::hmm_v6_14[no_reader]": 24,
 }

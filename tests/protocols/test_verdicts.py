@@ -28,8 +28,11 @@ COMPLETE: dict[tuple[str, ...], set[str]] = {
     },
     (
         "t2_collapse", "t2_install", "t2_khugepaged", "t2_map_lock", "t2_mremap", "t2_munmap",
-        "t2_paging_cache", "t2_reclaim", "t2_variants",
-    ): {"use-after-free", "detached-table", "unlock-by-non-owner"},
+        "t2_paging_cache", "t2_percpu_ref", "t2_reclaim", "t2_variants", "t2_walkers",
+    ): {
+        "use-after-free", "detached-table", "unlock-by-non-owner", "double-free",
+        "counter-below-zero",
+    },
     ("t4_lost_write",): {"use-after-free"},
     ("t3_private",): set[str](),
     ("t4_mremap",): set[str](),

@@ -44,9 +44,10 @@ from pagerace.machine.tables import (
     upper_table,
 )
 from pagerace.mm.atomic import atomic_t
+from pagerace.mm.percpu_ref import percpu_ref
 from pagerace.mm.rwsem import rw_semaphore
 from pagerace.mm.spinlock import spinlock_t
-from pagerace.mm.table_walk import table_lock_count
+from pagerace.mm.table_walk import table_lock_count, tables_have_counters_of_cpus
 
 # How many flushes an mm has asked for.
 if TYPE_CHECKING:
@@ -298,6 +299,10 @@ class ptdesc(Struct):
 
 # ptdescs[n] is that of page_tables[n].
 ptdescs: Pool[ptdesc] = pool(ptdesc, lambda: page_table_count())
+# ``pte_ref`` of each: of another proposal.
+pte_refs: Pool[percpu_ref] = pool(
+    percpu_ref, lambda: page_table_count() if tables_have_counters_of_cpus() else 0
+)
 
 
 def page_ptdesc(table: page_table) -> ptdesc:

@@ -34,14 +34,15 @@ from pagerace.machine.tables import (
     upper_tables,
 )
 from pagerace.mm.atomic import atomic_dec_and_test, atomic_inc, atomic_set
-from pagerace.mm.mm_types import mm_struct, pmd_t, ptdescs
+from pagerace.mm.mm_types import mm_struct, pmd_t, ptdescs, pte_refs
 from pagerace.mm.notes import note_install
+from pagerace.mm.percpu_ref import percpu_ref_init
 from pagerace.mm.pgtable import pmd_lock
 from pagerace.mm.pgtable_levels import p4d_offset, pgd_offset, pmd_offset, pud_offset
 from pagerace.mm.rcupdate import Rcu, __call_rcu, rcu_head, synchronize_rcu
 from pagerace.mm.sched import might_sleep
 from pagerace.mm.spinlock import spin_lock, spin_unlock
-from pagerace.mm.table_walk import table_entries_are_counted
+from pagerace.mm.table_walk import tables_have_a_counter, tables_have_counters_of_cpus
 from pagerace.mm.tlb import flush_freed_tables, flush_tlb_mm_range
 from pagerace.mm.walk_notes import note_set_pmd
 
@@ -90,6 +91,8 @@ def __pte_alloc_one(mm: mm_struct) -> page_table | None:
     if table is not None:
         count_table(1)
         clear_page(table)
+        if tables_have_counters_of_cpus():
+            percpu_ref_init(pte_refs[page_tables.index(table)])
     return table
 
 
@@ -174,7 +177,7 @@ def pmd_install(mm: mm_struct, pmd: pmd_t, table: page_table) -> bool:
     if installed:
         note_install()
         mm_inc_nr_ptes(mm)
-        if table_entries_are_counted():
+        if tables_have_a_counter():
             atomic_set(ptdescs[page_tables.index(table)].pte_refcount, 1)
             new_tables.current.table = table
             new_tables.current.pmd = pmd

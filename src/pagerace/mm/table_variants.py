@@ -29,6 +29,7 @@ VARIANTS: dict[str, tuple[Config, ...]] = {
 for _name, _walk in {
     "naive": table_walk.NAIVE,
     "qi-zheng-v3": table_walk.QI_ZHENG_V3,
+    "percpu-ref": table_walk.PERCPU_REF,
     "scan": table_walk.SCAN,
     "mm-rwsem": table_walk.MM_RWSEM,
     "pmd-rwsem": table_walk.PMD_RWSEM,
@@ -40,6 +41,7 @@ for _name, _walk in {
     VARIANTS[_name] = (_walk, *_PROPOSED)
 # What is freed by the last reference is freed by RCU: rcu_core() of mm/rcu_callbacks.py.
 VARIANTS["qi-zheng-v3"] += (Rcu(callbacks=True),)
+VARIANTS["percpu-ref"] += (Rcu(callbacks=True),)
 
 # What a variant is, and where it comes from: for headings, and for those who ask.
 TITLES: dict[str, tuple[str, str]] = {
@@ -50,6 +52,7 @@ TITLES: dict[str, tuple[str, str]] = {
     "v6.14": ("a zap frees what it has looked at again", "v6.14, fixed"),
     "naive": ("a zap frees an empty table at once", "no kernel"),
     "qi-zheng-v3": ("a reference for each PTE, and walker", "Qi Zheng, v3, 10 Nov 2021"),
+    "percpu-ref": ("references that CPUs count alone", "Qi Zheng, 29 Apr 2022"),
     "scan": ("somebody looks for empty tables", "David Hildenbrand, Nov 2021"),
     "mm-rwsem": ("a lock of the mm for its tables", "Jason Gunthorpe, 10 Nov 2021"),
     "pmd-rwsem": ("a lock of each PMD entry", "Jason Gunthorpe, 10 Nov 2021"),

@@ -10,10 +10,11 @@
     RED_BLUE        a counter of the table, above zero          below zero
     ATOMIC_UNLESS   the same, of whoever is first               the same
     SCAN            as CLASSIC                                  when somebody has looked at it
+    PERCPU_REF      a reference, which its CPU counts alone     when somebody has it counted
 
 CLASSIC is the kernel until v6.4, and FALLIBLE that from v6.5 on.  All else was proposed in
-November 2021, while ways were sought to free tables whose entries are all none.  percpu_ref,
-of 29 April 2022, is not here.
+November 2021, while ways were sought to free tables whose entries are all none, but for
+PERCPU_REF, of 29 April 2022.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Protection(Enum):
     RED_BLUE = 6
     ATOMIC_UNLESS = 7
     SCAN = 8
+    PERCPU_REF = 9
 
 
 class Reclaim(Enum):
@@ -86,6 +88,8 @@ V6_14 = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.IN_ZAP)
 NAIVE = TableWalk(protection=Protection.FALLIBLE, reclaim=Reclaim.AT_ONCE)
 # Qi Zheng, v3 of 10 November 2021
 QI_ZHENG_V3 = TableWalk(protection=Protection.PTE_REFCOUNT, reclaim=Reclaim.LAST_PTE)
+# Qi Zheng, 29 April 2022
+PERCPU_REF = TableWalk(protection=Protection.PERCPU_REF, reclaim=Reclaim.SCANNED)
 # David Hildenbrand, November 2021
 SCAN = TableWalk(protection=Protection.SCAN, reclaim=Reclaim.SCANNED)
 # Jason Gunthorpe, 10 November 2021: a semaphore split out of mmap_lock, or one in the PMD.
@@ -107,7 +111,17 @@ def tables_vanish() -> bool:
 
 def table_entries_are_counted() -> bool:
     """Has a table a reference for each entry that is not none, and for each walker?"""
+    return tables_have_a_counter() or tables_have_counters_of_cpus()
+
+
+def tables_have_a_counter() -> bool:
+    """Is it one counter, which is zero when the table is to go?"""
     return TableWalk.protection is Protection.PTE_REFCOUNT
+
+
+def tables_have_counters_of_cpus() -> bool:
+    """Or has each CPU its own, until somebody asks what they come to?"""
+    return TableWalk.protection is Protection.PERCPU_REF
 
 
 def table_lock_count() -> int:

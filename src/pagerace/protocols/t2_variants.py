@@ -92,4 +92,9 @@ qi_zheng_v3 = v5_11.replace(
     threads=[*v5_11.threads, agent(rcu_core, cpu=0)],
     config=of("qi-zheng-v3"),
 )
+percpu_ref = v5_11.replace(
+    title=TITLES["percpu-ref"][0],
+    threads=[*v5_11.threads, agent(rcu_core, cpu=0)],
+    config=of("percpu-ref"),
+)
 scan = v5_11.replace(title=TITLES["scan"][0], config=of("scan"))
