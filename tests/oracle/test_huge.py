@@ -69,6 +69,10 @@ CASES = {
         Store(0, 700, 1), Mremap(0, 640, 512, 512, MOVE | c.MREMAP_DONTUNMAP, 128),
         Store(0, 700, 1), Store(0, 130, 1), Madvise(0, 579, 60, c.MADV_FREE),
     ),
+    "populate what is clean": (
+        Store(0, 131, 5), Madvise(0, 128, 512, c.MADV_FREE), Munmap(0, 128, 9),
+        Madvise(0, 300, 9, c.MADV_POPULATE_WRITE),
+    ),
     "populate": (
         Madvise(0, 0, WINDOW, c.MADV_POPULATE_READ), Fork(0, 1),
         Madvise(0, 0, WINDOW, c.MADV_POPULATE_WRITE),

@@ -23,6 +23,7 @@ from pagerace.mm.mm_types import (
     FAULT_FLAG_WRITE,
     Thp,
     mm_struct,
+    page_folio,
     pfn_to_page,
     vm_area_struct,
     vm_fault,
@@ -114,9 +115,9 @@ def is_mapped_as_wanted(pte: pte_t, write: bool) -> bool:
     if not pte_present(pte) or (write and not pte_write(pte)):
         return False
     if write and not is_zero_pte(pte) and not pte_dirty(pte):  # FOLL_TOUCH
-        page = pfn_to_page(pte_pfn(pte))
-        if not folio_test_dirty(page):
-            folio_mark_dirty(page)
+        folio = page_folio(pfn_to_page(pte_pfn(pte)))
+        if not folio_test_dirty(folio):
+            folio_mark_dirty(folio)
     return True
 
 
