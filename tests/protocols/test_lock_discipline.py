@@ -17,6 +17,7 @@ _COMPILED: dict[str, list[Process]] = {}
 TAKING = {"spin_lock", "spin_lock_nested"}
 RELEASING = {"spin_unlock", "spin_unlock_nested"}
 HELPERS = {
+    "lock_table_of_fault",
     "pte_offset_map_lock",
     "pte_offset_map_lock_of",
     "pte_unmap_unlock",
