@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,9 @@ def test_signals_from_outside_disturb_nothing(nursery: Nursery) -> None:
 
 
 _DIES = """
+import signal
 from pagerace.oracle.subject import Nursery
+signal.signal(signal.SIGINT, signal.default_int_handler)
 nursery = Nursery(2, 60.0, None)
 waits = nursery.subject()
 print(nursery.subject().pid, *nursery.subjects, flush=True)
@@ -194,6 +197,15 @@ def test_kills_at_any_moment_are_told_and_leave_nothing(kernel: Kernel) -> None:
     assert open_files() == before
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT is Python's own: what a shell runs in the background has it ignored."""
+    found = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, found)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_at_any_moment_leaves_nothing(kernel: Kernel) -> None:
     program = Program((Mmap(0, 0, 9, 3, 0x32), Fork(0, 1), Fork(1, 2), Store(2, 0, 1)))
     dice, interrupted = random.Random(1), 0
